@@ -17,7 +17,8 @@ SILENCE_DBFS = -100.0
 
 def to_int16(samples: Samples) -> Pcm16:
     """Clips to full scale; rounds."""
-    return np.clip(np.rint(samples * 32767.0), -32768, 32767).astype(np.int16)
+    clipped: Samples = np.clip(np.rint(samples * np.float32(32767.0)), -32768, 32767)
+    return clipped.astype(np.int16)
 
 
 def to_float32(pcm: Pcm16) -> Samples:

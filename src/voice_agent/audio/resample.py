@@ -25,6 +25,4 @@ class Resampler:
     def flush(self) -> Pcm16:
         """The tail; the stream is spent afterwards."""
         empty = np.zeros(0, dtype=np.int16)
-        return (
-            empty if self._stream is None else np.asarray(self._stream.resample_chunk(empty, last=True), dtype=np.int16)
-        )
+        return empty if self._stream is None else np.asarray(self._stream.resample_chunk(empty, last=True), dtype=np.int16)

@@ -6,6 +6,7 @@ then by arrival. When the queue is full, the newest job of the lowest priority w
 """
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import threading
@@ -74,9 +75,7 @@ class Lane:
         self._virtual_now = 0
         self._closed = False
         self._running: set[Stop] = set()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"{engine}-{index}", daemon=True) for index in range(workers)
-        ]
+        self._threads = [threading.Thread(target=self._work, name=f"{engine}-{index}", daemon=True) for index in range(workers)]
         for thread in self._threads:
             thread.start()
 
@@ -177,7 +176,5 @@ class Lane:
             else:
                 job.future.set_result(result)
 
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop has closed; nobody waits
             job.loop.call_soon_threadsafe(settle)
-        except RuntimeError:
-            pass  # the loop has closed; nobody waits

@@ -101,9 +101,7 @@ class FakeSttStream:
 
     def _transcript(self) -> Transcript:
         words = self._turn.split() if isinstance(self._turn, str) else []
-        heard = (
-            min(len(words), 1 + int(self._loud_samples / INPUT_RATE / self._model.word_s)) if self._loud_samples else 0
-        )
+        heard = min(len(words), 1 + int(self._loud_samples / INPUT_RATE / self._model.word_s)) if self._loud_samples else 0
         return Transcript(
             text=" ".join(words[:heard]),
             confidence=1.0,
@@ -207,16 +205,12 @@ class FakeTts:
         tone = np.asarray(3000.0 * np.sin(2.0 * np.pi * 220.0 * samples / rate), dtype=np.int16)
         for index, word in enumerate(request.text.split()):
             start = index * seconds
-            yield SpeechChunk(
-                pcm=tone, sample_rate=rate, words=(Word(text=word, start_s=start, end_s=start + seconds),)
-            )
+            yield SpeechChunk(pcm=tone, sample_rate=rate, words=(Word(text=word, start_s=start, end_s=start + seconds),))
 
     def check_voice(self, voice: str) -> None:
         voices: Sequence[str] = self.capabilities.voices
         if voice not in voices:
-            raise InputError(
-                f"Unknown voice {voice!r}", remedy="Choose one of: " + ", ".join(voices), code="tts.unknown_voice"
-            )
+            raise InputError(f"Unknown voice {voice!r}", remedy="Choose one of: " + ", ".join(voices), code="tts.unknown_voice")
 
     async def aclose(self) -> None:
         return
