@@ -1,0 +1,207 @@
+"""Every setting, with its unit, its default and what it may be.
+
+A field `model` of the group `stt` is `stt.model` for flags and `STT_MODEL` in the environment and in .env. The tree is built
+once (load.py), frozen, and passed down in slices.
+"""
+
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from voice_agent.conversation.settings import EndpointingSettings
+from voice_agent.settings.fields import AnyCase, ApiKey, HttpUrl, Items, ItemsOrOff, Language, Threads, UserPath
+
+SttEngine: TypeAlias = Literal["faster-whisper", "moonshine"]
+TurnEngine: TypeAlias = Literal["smart-turn"]
+LlmEngine: TypeAlias = Literal["groq", "openai-compatible", "local"]
+TtsEngine: TypeAlias = Literal["kokoro", "espeak"]
+TurnMode: TypeAlias = Literal["patient", "balanced", "eager"]
+
+_BALANCED = EndpointingSettings()
+HOLDS_S: dict[TurnMode, tuple[float, float]] = {
+    "patient": (0.5, 2.2),
+    "balanced": (_BALANCED.min_hold_s, _BALANCED.max_hold_s),
+    "eager": (0.2, 0.9),
+}
+"""Shortest and longest hold of each mode, in seconds. Below 200 ms people feel cut in on; past 2 s an agent seems absent."""
+
+
+class Group(BaseModel):
+    # No word of a value in pydantic's own messages: it might be a secret. load.py writes the messages.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+
+class AudioSettings(Group):
+    chunk_samples: int = Field(
+        4096, ge=512, le=65_536, description="New speech per partial transcript, in samples at 16 kHz (4096 are 256 ms)"
+    )
+
+
+class VadSettings(Group):
+    threshold: float = Field(0.5, gt=0, lt=1, description="Speech begins when its probability reaches this")
+    release: float = Field(0.35, gt=0, lt=1, description="Speech goes on until its probability falls below this")
+
+    @model_validator(mode="after")
+    def _release_below_threshold(self) -> Self:
+        if self.release > self.threshold:
+            raise ValueError(f"VAD_RELEASE ({self.release}) must not lie above VAD_THRESHOLD ({self.threshold})")
+        return self
+
+
+class SttSettings(Group):
+    engines: Annotated[tuple[SttEngine, ...], Items] = Field(
+        ("faster-whisper", "moonshine"), min_length=1, description="Speech recognisers; the first that is ready serves"
+    )
+    model: str = Field(
+        "base",
+        min_length=1,
+        description="Whisper model of faster-whisper",
+        json_schema_extra={"allowed": "tiny, base, small, medium, large-v3, large-v3-turbo or the path of a folder"},
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where Whisper runs; auto takes a GPU when there is one")
+    compute_type: Literal["auto", "int8", "int8_float16", "float16", "float32"] = Field(
+        "auto", description="Number format of Whisper; auto is int8 on a CPU and float16 on a GPU"
+    )
+    language: Language = Field(None, description="Language of the speech; auto detects it")
+    threads: Threads = Field(None, description="Threads of one recognition; as many as suit the machine when not set")
+    workers: Threads = Field(None, description="Recognitions at the same time; as many as suit the machine when not set")
+    hint: str = Field("", max_length=2000, description="Names and words to expect, for engines that take a hint")
+
+    @model_validator(mode="after")
+    def _format_fits_device(self) -> Self:
+        if self.device == "cpu" and "float16" in self.compute_type:
+            raise ValueError(f"STT_COMPUTE_TYPE={self.compute_type} needs a GPU, and STT_DEVICE is cpu")
+        return self
+
+
+class TurnSettings(Group):
+    engines: Annotated[tuple[TurnEngine, ...], ItemsOrOff] = Field(
+        ("smart-turn",),
+        description="Acoustic end-of-turn models; off leaves it to silence and words",
+        json_schema_extra={"allowed": "smart-turn or off"},
+    )
+    mode: Annotated[TurnMode, AnyCase] = Field("balanced", description="How soon silence counts as the end of a turn")
+    min_hold_s: float | None = Field(
+        None, ge=0, le=10, description="Silence that ends a turn which sounds complete, in s; else by turn.mode"
+    )
+    max_hold_s: float | None = Field(
+        None, ge=0, le=30, description="Silence that ends a turn which sounds unfinished, in s; else by turn.mode"
+    )
+    learn: bool = Field(True, description="Lengthen the hold for speakers who pause long, shorten it for those who never do")
+    speculate: bool = Field(True, description="Begin the reply while it is not yet sure that the turn has ended")
+    barge_in: bool = Field(True, description="Speech over the agent interrupts it")
+    interruption_guard_s: float = Field(
+        0.5, ge=0, le=5, description="Speech of this length interrupts the agent before any word of it is recognised, in s"
+    )
+
+    @property
+    def holds_s(self) -> tuple[float, float]:
+        """Shortest and longest hold."""
+        low, high = HOLDS_S[self.mode]
+        return low if self.min_hold_s is None else self.min_hold_s, high if self.max_hold_s is None else self.max_hold_s
+
+    @model_validator(mode="after")
+    def _holds_in_order(self) -> Self:
+        low, high = self.holds_s
+        if low > high:
+            raise ValueError(f"TURN_MIN_HOLD_S ({low:g}) must not lie above TURN_MAX_HOLD_S ({high:g} in mode {self.mode})")
+        return self
+
+
+class LlmSettings(Group):
+    engines: Annotated[tuple[LlmEngine, ...], Items] = Field(
+        ("groq", "openai-compatible", "local"), min_length=1, description="Language models; the first that is ready serves"
+    )
+    temperature: float = Field(
+        0.6, ge=0, le=2, description="0 gives the most likely answer; does not apply to the small demo model"
+    )
+    max_tokens: int = Field(300, ge=16, le=8192, description="Longest answer, in tokens")
+    first_token_timeout_s: float = Field(
+        5.0, gt=0, le=120, description="When no word of the answer has come after this, in s, the next engine is asked"
+    )
+
+
+class GroqSettings(Group):
+    api_key: ApiKey = Field(None, description="Key for Groq")
+    model: str = Field("llama-3.3-70b-versatile", min_length=1, description="Model at Groq")
+    base_url: HttpUrl | None = Field(None, description="Another address for Groq's interface")
+
+
+class OpenaiSettings(Group):
+    api_key: ApiKey = Field(None, description="Key for the OpenAI-compatible server, if it wants one")
+    base_url: HttpUrl | None = Field(None, description="Address of an OpenAI-compatible server, with its /v1")
+    model: str = Field("gpt-4o-mini", min_length=1, description="Model at the OpenAI-compatible server")
+
+
+class LocalSettings(Group):
+    model: str = Field(
+        "smollm2-135m",
+        min_length=1,
+        description="Language model in this process: a name from `voice-agent models list` or the path of a GGUF file",
+        json_schema_extra={"allowed": "a name from `voice-agent models list` or the path of a GGUF file"},
+    )
+    threads: Threads = Field(None, description="Threads of the local language model; as many as suit the machine when not set")
+    context_tokens: int = Field(2048, ge=512, le=131_072, description="Context of one session, in tokens")
+
+
+class TtsSettings(Group):
+    engines: Annotated[tuple[TtsEngine, ...], Items] = Field(
+        ("kokoro", "espeak"), min_length=1, description="Speech synthesisers; the first that is ready serves"
+    )
+    voice: str | None = Field(None, min_length=1, max_length=200, description="Voice, or a blend such as af_heart:0.7+am_adam:0.3")
+    speed: float = Field(1.0, ge=0.5, le=2, description="1 is the voice's own pace")
+    language: Language = Field(None, description="Language spoken; auto follows the speaker's language")
+
+
+class KokoroSettings(Group):
+    threads: Threads = Field(None, description="Threads of Kokoro; as many as suit the machine when not set")
+    model: UserPath = Field(None, description="Kokoro's ONNX file, if not the catalogue's")
+    voices: UserPath = Field(None, description="Kokoro's voices file, if not the catalogue's")
+
+    @model_validator(mode="after")
+    def _both_files_or_none(self) -> Self:
+        if (self.model is None) != (self.voices is None):
+            raise ValueError("KOKORO_MODEL and KOKORO_VOICES belong together: set both or neither")
+        return self
+
+
+class ConversationSettings(Group):
+    instructions: str = Field(
+        "You are a friendly voice assistant. Answer in one or two short spoken sentences.",
+        max_length=32_000,
+        description="Who the agent is and how it answers",
+    )
+    greeting: str = Field("", max_length=2000, description="What the agent says first; nothing when empty")
+    idle_timeout_s: float | None = Field(None, ge=1, le=86_400, description="Silence of everybody that ends the session, in s")
+    history_turns: int = Field(20, ge=0, le=1000, description="Turns of the conversation that the language model is shown")
+
+
+class ModelsSettings(Group):
+    dir: UserPath = Field(None, description="Where weights are kept; a folder in the user's cache when not set")
+    hub_url: HttpUrl = Field("https://huggingface.co", description="Address of the model hub or of a mirror of it")
+    offline: bool = Field(False, description="Never fetch weights; use what is there")
+    auto_fetch: bool = Field(True, description="Fetch missing weights when a command needs them")
+
+
+class LogSettings(Group):
+    level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field("warning", description="What is logged")
+    content: bool = Field(False, description="Logs and event logs may hold what was said")
+    events_dir: UserPath = Field(None, description="Folder for one event log per session; none is written when not set")
+
+
+class Settings(Group):
+    """All settings. Each group goes to the part that it is for."""
+
+    audio: AudioSettings = AudioSettings()
+    vad: VadSettings = VadSettings()
+    stt: SttSettings = SttSettings()
+    turn: TurnSettings = TurnSettings()
+    llm: LlmSettings = LlmSettings()
+    groq: GroqSettings = GroqSettings()
+    openai: OpenaiSettings = OpenaiSettings()
+    local: LocalSettings = LocalSettings()
+    tts: TtsSettings = TtsSettings()
+    kokoro: KokoroSettings = KokoroSettings()
+    conversation: ConversationSettings = ConversationSettings()
+    models: ModelsSettings = ModelsSettings()
+    log: LogSettings = LogSettings()
