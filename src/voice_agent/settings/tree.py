@@ -32,14 +32,15 @@ class Group(BaseModel):
 
 
 class AudioSettings(Group):
-    chunk_samples: int = Field(
+    chunk_samples: int = Field(default=
+@@
         4096, ge=512, le=65_536, description="New speech per partial transcript, in samples at 16 kHz (4096 are 256 ms)"
     )
 
 
 class VadSettings(Group):
-    threshold: float = Field(0.5, gt=0, lt=1, description="Speech begins when its probability reaches this")
-    release: float = Field(0.35, gt=0, lt=1, description="Speech goes on until its probability falls below this")
+    threshold: float = Field(default=0.5, gt=0, lt=1, description="Speech begins when its probability reaches this")
+    release: float = Field(default=0.35, gt=0, lt=1, description="Speech goes on until its probability falls below this")
 
     @model_validator(mode="after")
     def _release_below_threshold(self) -> Self:
@@ -49,23 +50,26 @@ class VadSettings(Group):
 
 
 class SttSettings(Group):
-    engines: Annotated[tuple[SttEngine, ...], Items] = Field(
+    engines: Annotated[tuple[SttEngine, ...], Items] = Field(default=
+@@
         ("faster-whisper", "moonshine"), min_length=1, description="Speech recognisers; the first that is ready serves"
     )
-    model: str = Field(
+    model: str = Field(default=
+@@
         "base",
         min_length=1,
         description="Whisper model of faster-whisper",
         json_schema_extra={"allowed": "tiny, base, small, medium, large-v3, large-v3-turbo or the path of a folder"},
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where Whisper runs; auto takes a GPU when there is one")
-    compute_type: Literal["auto", "int8", "int8_float16", "float16", "float32"] = Field(
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where Whisper runs; auto takes a GPU when there is one")
+    compute_type: Literal["auto", "int8", "int8_float16", "float16", "float32"] = Field(default=
+@@
         "auto", description="Number format of Whisper; auto is int8 on a CPU and float16 on a GPU"
     )
-    language: Language = Field(None, description="Language of the speech; auto detects it")
-    threads: Threads = Field(None, description="Threads of one recognition; as many as suit the machine when not set")
-    workers: Threads = Field(None, description="Recognitions at the same time; as many as suit the machine when not set")
-    hint: str = Field("", max_length=2000, description="Names and words to expect, for engines that take a hint")
+    language: Language = Field(default=None, description="Language of the speech; auto detects it")
+    threads: Threads = Field(default=None, description="Threads of one recognition; as many as suit the machine when not set")
+    workers: Threads = Field(default=None, description="Recognitions at the same time; as many as suit the machine when not set")
+    hint: str = Field(default="", max_length=2000, description="Names and words to expect, for engines that take a hint")
 
     @model_validator(mode="after")
     def _format_fits_device(self) -> Self:
@@ -75,22 +79,26 @@ class SttSettings(Group):
 
 
 class TurnSettings(Group):
-    engines: Annotated[tuple[TurnEngine, ...], ItemsOrOff] = Field(
+    engines: Annotated[tuple[TurnEngine, ...], ItemsOrOff] = Field(default=
+@@
         ("smart-turn",),
         description="Acoustic end-of-turn models; off leaves it to silence and words",
         json_schema_extra={"allowed": "smart-turn or off"},
     )
-    mode: Annotated[TurnMode, AnyCase] = Field("balanced", description="How soon silence counts as the end of a turn")
-    min_hold_s: float | None = Field(
+    mode: Annotated[TurnMode, AnyCase] = Field(default="balanced", description="How soon silence counts as the end of a turn")
+    min_hold_s: float | None = Field(default=
+@@
         None, ge=0, le=10, description="Silence that ends a turn which sounds complete, in s; else by turn.mode"
     )
-    max_hold_s: float | None = Field(
+    max_hold_s: float | None = Field(default=
+@@
         None, ge=0, le=30, description="Silence that ends a turn which sounds unfinished, in s; else by turn.mode"
     )
-    learn: bool = Field(True, description="Lengthen the hold for speakers who pause long, shorten it for those who never do")
-    speculate: bool = Field(True, description="Begin the reply while it is not yet sure that the turn has ended")
-    barge_in: bool = Field(True, description="Speech over the agent interrupts it")
-    interruption_guard_s: float = Field(
+    learn: bool = Field(default=True, description="Lengthen the hold for speakers who pause long, shorten it for those who never do")
+    speculate: bool = Field(default=True, description="Begin the reply while it is not yet sure that the turn has ended")
+    barge_in: bool = Field(default=True, description="Speech over the agent interrupts it")
+    interruption_guard_s: float = Field(default=
+@@
         0.5, ge=0, le=5, description="Speech of this length interrupts the agent before any word of it is recognised, in s"
     )
 
@@ -109,54 +117,59 @@ class TurnSettings(Group):
 
 
 class LlmSettings(Group):
-    engines: Annotated[tuple[LlmEngine, ...], Items] = Field(
+    engines: Annotated[tuple[LlmEngine, ...], Items] = Field(default=
+@@
         ("groq", "openai-compatible", "local"), min_length=1, description="Language models; the first that is ready serves"
     )
-    temperature: float = Field(
+    temperature: float = Field(default=
+@@
         0.6, ge=0, le=2, description="0 gives the most likely answer; does not apply to the small demo model"
     )
-    max_tokens: int = Field(300, ge=16, le=8192, description="Longest answer, in tokens")
-    first_token_timeout_s: float = Field(
+    max_tokens: int = Field(default=300, ge=16, le=8192, description="Longest answer, in tokens")
+    first_token_timeout_s: float = Field(default=
+@@
         5.0, gt=0, le=120, description="When no word of the answer has come after this, in s, the next engine is asked"
     )
 
 
 class GroqSettings(Group):
-    api_key: ApiKey = Field(None, description="Key for Groq")
-    model: str = Field("llama-3.3-70b-versatile", min_length=1, description="Model at Groq")
-    base_url: HttpUrl | None = Field(None, description="Another address for Groq's interface")
+    api_key: ApiKey = Field(default=None, description="Key for Groq")
+    model: str = Field(default="llama-3.3-70b-versatile", min_length=1, description="Model at Groq")
+    base_url: HttpUrl | None = Field(default=None, description="Another address for Groq's interface")
 
 
 class OpenaiSettings(Group):
-    api_key: ApiKey = Field(None, description="Key for the OpenAI-compatible server, if it wants one")
-    base_url: HttpUrl | None = Field(None, description="Address of an OpenAI-compatible server, with its /v1")
-    model: str = Field("gpt-4o-mini", min_length=1, description="Model at the OpenAI-compatible server")
+    api_key: ApiKey = Field(default=None, description="Key for the OpenAI-compatible server, if it wants one")
+    base_url: HttpUrl | None = Field(default=None, description="Address of an OpenAI-compatible server, with its /v1")
+    model: str = Field(default="gpt-4o-mini", min_length=1, description="Model at the OpenAI-compatible server")
 
 
 class LocalSettings(Group):
-    model: str = Field(
+    model: str = Field(default=
+@@
         "smollm2-135m",
         min_length=1,
         description="Language model in this process: a name from `voice-agent models list` or the path of a GGUF file",
         json_schema_extra={"allowed": "a name from `voice-agent models list` or the path of a GGUF file"},
     )
-    threads: Threads = Field(None, description="Threads of the local language model; as many as suit the machine when not set")
-    context_tokens: int = Field(2048, ge=512, le=131_072, description="Context of one session, in tokens")
+    threads: Threads = Field(default=None, description="Threads of the local language model; as many as suit the machine when not set")
+    context_tokens: int = Field(default=2048, ge=512, le=131_072, description="Context of one session, in tokens")
 
 
 class TtsSettings(Group):
-    engines: Annotated[tuple[TtsEngine, ...], Items] = Field(
+    engines: Annotated[tuple[TtsEngine, ...], Items] = Field(default=
+@@
         ("kokoro", "espeak"), min_length=1, description="Speech synthesisers; the first that is ready serves"
     )
-    voice: str | None = Field(None, min_length=1, max_length=200, description="Voice, or a blend such as af_heart:0.7+am_adam:0.3")
-    speed: float = Field(1.0, ge=0.5, le=2, description="1 is the voice's own pace")
-    language: Language = Field(None, description="Language spoken; auto follows the speaker's language")
+    voice: str | None = Field(default=None, min_length=1, max_length=200, description="Voice, or a blend such as af_heart:0.7+am_adam:0.3")
+    speed: float = Field(default=1.0, ge=0.5, le=2, description="1 is the voice's own pace")
+    language: Language = Field(default=None, description="Language spoken; auto follows the speaker's language")
 
 
 class KokoroSettings(Group):
-    threads: Threads = Field(None, description="Threads of Kokoro; as many as suit the machine when not set")
-    model: UserPath = Field(None, description="Kokoro's ONNX file, if not the catalogue's")
-    voices: UserPath = Field(None, description="Kokoro's voices file, if not the catalogue's")
+    threads: Threads = Field(default=None, description="Threads of Kokoro; as many as suit the machine when not set")
+    model: UserPath = Field(default=None, description="Kokoro's ONNX file, if not the catalogue's")
+    voices: UserPath = Field(default=None, description="Kokoro's voices file, if not the catalogue's")
 
     @model_validator(mode="after")
     def _both_files_or_none(self) -> Self:
@@ -166,27 +179,28 @@ class KokoroSettings(Group):
 
 
 class ConversationSettings(Group):
-    instructions: str = Field(
+    instructions: str = Field(default=
+@@
         "You are a friendly voice assistant. Answer in one or two short spoken sentences.",
         max_length=32_000,
         description="Who the agent is and how it answers",
     )
-    greeting: str = Field("", max_length=2000, description="What the agent says first; nothing when empty")
-    idle_timeout_s: float | None = Field(None, ge=1, le=86_400, description="Silence of everybody that ends the session, in s")
-    history_turns: int = Field(20, ge=0, le=1000, description="Turns of the conversation that the language model is shown")
+    greeting: str = Field(default="", max_length=2000, description="What the agent says first; nothing when empty")
+    idle_timeout_s: float | None = Field(default=None, ge=1, le=86_400, description="Silence of everybody that ends the session, in s")
+    history_turns: int = Field(default=20, ge=0, le=1000, description="Turns of the conversation that the language model is shown")
 
 
 class ModelsSettings(Group):
-    dir: UserPath = Field(None, description="Where weights are kept; a folder in the user's cache when not set")
-    hub_url: HttpUrl = Field("https://huggingface.co", description="Address of the model hub or of a mirror of it")
-    offline: bool = Field(False, description="Never fetch weights; use what is there")
-    auto_fetch: bool = Field(True, description="Fetch missing weights when a command needs them")
+    dir: UserPath = Field(default=None, description="Where weights are kept; a folder in the user's cache when not set")
+    hub_url: HttpUrl = Field(default="https://huggingface.co", description="Address of the model hub or of a mirror of it")
+    offline: bool = Field(default=False, description="Never fetch weights; use what is there")
+    auto_fetch: bool = Field(default=True, description="Fetch missing weights when a command needs them")
 
 
 class LogSettings(Group):
-    level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field("warning", description="What is logged")
-    content: bool = Field(False, description="Logs and event logs may hold what was said")
-    events_dir: UserPath = Field(None, description="Folder for one event log per session; none is written when not set")
+    level: Annotated[Literal["debug", "info", "warning", "error"], AnyCase] = Field(default="warning", description="What is logged")
+    content: bool = Field(default=False, description="Logs and event logs may hold what was said")
+    events_dir: UserPath = Field(default=None, description="Folder for one event log per session; none is written when not set")
 
 
 class Settings(Group):
