@@ -2,7 +2,7 @@
 
 A `Lane` is a fixed number of worker threads behind one bounded queue. Order: by priority (final > partial > background), then
 fair between sessions (each session's next job gets a later virtual start, so that a busy one cannot starve a quiet one),
-then by arrival. When the queue is full, the newest job of the lowest priority waiting is refused.
+then by arrival. When the queue is full, the newest job of the lowest priority, the new one included, is refused.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from voice_agent.errors import EngineUnavailable
+from voice_agent.errors import EngineFailed, EngineUnavailable
 
 T = TypeVar("T")
 
@@ -26,23 +26,14 @@ QUEUE_LIMIT = 64
 JOIN_TIMEOUT_S = 1.5
 """A session has 2 s to close; a worker that is inside native code past this is left to end on its own (daemon thread)."""
 
+SESSIONS_REMEMBERED = 1024
+"""Above this, sessions whose share is used up are forgotten, should nobody have called `forget`."""
+
 
 class Priority(IntEnum):
     FINAL = 0
     PARTIAL = 1
     BACKGROUND = 2
-
-
-@dataclass(order=True, slots=True)
-class _Job:
-    priority: int
-    virtual_start: int
-    order: int
-    run: Callable[["Stop"], Any] = field(compare=False)
-    stop: "Stop" = field(compare=False)
-    loop: asyncio.AbstractEventLoop = field(compare=False)
-    future: asyncio.Future[Any] = field(compare=False)
-    queued_at: float = field(compare=False)
 
 
 class Stop:
@@ -62,6 +53,33 @@ class Stop:
         return self._event.is_set()
 
 
+@dataclass(order=True, slots=True)
+class _Job:
+    priority: int
+    virtual_start: int
+    order: int
+    session: str = field(compare=False)
+    run: Callable[[Stop], Any] = field(compare=False)
+    loop: asyncio.AbstractEventLoop = field(compare=False)
+    future: asyncio.Future[Any] = field(compare=False)
+    queued_at: float = field(compare=False)
+    stop: Stop = field(compare=False, default_factory=Stop)
+
+    def answer(self, *, result: Any = None, error: BaseException | None = None) -> None:
+        """Hands the outcome to the caller's loop, from any thread. The first answer stands."""
+        with contextlib.suppress(RuntimeError):  # the loop has closed; nobody waits
+            self.loop.call_soon_threadsafe(_settle, self.future, result, error)
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
+
+
 class Lane:
     """Runs blocking jobs in `workers` threads named after `engine`."""
 
@@ -69,12 +87,13 @@ class Lane:
         self._engine = engine
         self._limit = limit
         self._heap: list[_Job] = []
+        self._running: list[_Job] = []
         self._ready = threading.Condition()
+        """Guards everything here that changes."""
         self._order = itertools.count()
         self._served: dict[str, int] = {}
         self._virtual_now = 0
         self._closed = False
-        self._running: set[Stop] = set()
         self._threads = [threading.Thread(target=self._work, name=f"{engine}-{index}", daemon=True) for index in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -82,39 +101,21 @@ class Lane:
     async def run(self, job: Callable[[Stop], T], *, priority: Priority, session: str) -> T:
         """The job's result. Cancelling the caller drops a waiting job and sets `stop` of a running one.
 
-        Raises `EngineUnavailable` when the lane is full (code "engine.overloaded") or closed.
+        Raises `EngineUnavailable` when the lane is full (code "engine.overloaded") or closed, and what the job raises.
         """
         loop = asyncio.get_running_loop()
-        stop = Stop()
         future: asyncio.Future[T] = loop.create_future()
-        with self._ready:
-            if self._closed:
-                raise EngineUnavailable(f"{self._engine} is shut down", engine=self._engine)
-            if len(self._heap) >= self._limit:
-                raise EngineUnavailable(
-                    f"{self._engine} is overloaded",
-                    engine=self._engine,
-                    why=f"{self._limit} jobs are waiting",
-                    remedy="Try again in a moment, or serve fewer sessions",
-                    code="engine.overloaded",
-                    retryable=True,
-                )
-            start = max(self._virtual_now, self._served.get(session, 0))
-            self._served[session] = start + 1
-            heapq.heappush(
-                self._heap,
-                _Job(priority, start, next(self._order), job, stop, loop, future, time.monotonic()),
-            )
-            self._ready.notify()
+        entry = self._admit(job, priority, session, loop, future)
         try:
             return await future
         finally:
-            stop.set()
+            entry.stop.set()
+            self._withdraw(entry)
 
     def waiting(self, priority: Priority | None = None) -> int:
         """How many jobs wait for a thread (of this priority)."""
         with self._ready:
-            return sum(1 for job in self._heap if not job.stop() and (priority is None or job.priority == priority))
+            return sum(1 for job in self._heap if priority is None or job.priority == priority)
 
     def forget(self, session: str) -> None:
         """The session has ended."""
@@ -122,16 +123,76 @@ class Lane:
             self._served.pop(session, None)
 
     async def aclose(self) -> None:
-        """Refuses new jobs, cancels the waiting ones, asks the running ones to stop, joins the threads. Idempotent."""
+        """Refuses new jobs, answers waiting and running ones with `EngineUnavailable`, asks the running ones to stop, joins
+        the threads. Idempotent."""
         with self._ready:
             self._closed = True
             waiting, self._heap = self._heap, []
-            for stop in self._running:
-                stop.set()
+            for job in (*waiting, *self._running):
+                job.stop.set()
+                job.answer(error=self._shut_down())
             self._ready.notify_all()
-        for job in waiting:
-            self._answer(job, error=EngineUnavailable(f"{self._engine} is shut down", engine=self._engine))
-        await asyncio.to_thread(self._join)
+        if any(thread.is_alive() for thread in self._threads):
+            await asyncio.to_thread(self._join)
+
+    def _admit(
+        self,
+        job: Callable[[Stop], T],
+        priority: Priority,
+        session: str,
+        loop: asyncio.AbstractEventLoop,
+        future: asyncio.Future[T],
+    ) -> _Job:
+        with self._ready:
+            if self._closed:
+                raise self._shut_down()
+            if len(self._heap) >= self._limit:
+                self._make_room(priority)
+            start = max(self._virtual_now, self._served.get(session, 0))
+            entry = _Job(priority, start, next(self._order), session, job, loop, future, time.monotonic())
+            self._remember(session, start + 1)
+            heapq.heappush(self._heap, entry)
+            self._ready.notify()
+            return entry
+
+    def _make_room(self, priority: Priority) -> None:
+        """Refuses the newest waiting job of the lowest priority, or raises where that is the one that asks."""
+        last = max(self._heap, key=lambda job: (job.priority, job.order))
+        if last.priority <= priority:
+            raise self._overloaded()
+        self._remove(last)
+        last.answer(error=self._overloaded())
+
+    def _withdraw(self, job: _Job) -> None:
+        """Takes a job whose caller has gone out of the queue, if it still waits."""
+        with self._ready:
+            if any(waiting is job for waiting in self._heap):
+                self._remove(job)
+
+    def _remove(self, job: _Job) -> None:
+        """Out of the queue, giving the session its share back: the job was not served."""
+        self._heap = [waiting for waiting in self._heap if waiting is not job]
+        heapq.heapify(self._heap)
+        if job.session in self._served:
+            self._served[job.session] -= 1
+
+    def _remember(self, session: str, start: int) -> None:
+        self._served[session] = start
+        if len(self._served) > SESSIONS_REMEMBERED:
+            self._served = {key: value for key, value in self._served.items() if value > self._virtual_now}
+
+    def _shut_down(self) -> EngineUnavailable:
+        return EngineUnavailable(f"{self._engine} is shut down", engine=self._engine)
+
+    def _overloaded(self) -> EngineUnavailable:
+        return EngineUnavailable(
+            f"{self._engine} is overloaded",
+            engine=self._engine,
+            why=f"{self._limit} jobs are waiting",
+            remedy="Try again in a moment, or serve fewer sessions",
+            code="engine.overloaded",
+            retryable=True,
+        )
 
     def _join(self) -> None:
         deadline = time.monotonic() + JOIN_TIMEOUT_S
@@ -139,42 +200,37 @@ class Lane:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _work(self) -> None:
-        while (job := self._next()) is not None:
-            job.stop.queued_s = time.monotonic() - job.queued_at
-            with self._ready:
-                self._running.add(job.stop)
-            try:
-                result = job.run(job.stop)
-            except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
-                self._answer(job, error=error)
-            else:
-                self._answer(job, result=result)
-            finally:
-                with self._ready:
-                    self._running.discard(job.stop)
+        while self._serve_one():
+            pass  # in a method of its own, so that an idle thread holds no job and none of its audio
 
-    def _next(self) -> _Job | None:
+    def _serve_one(self) -> bool:
+        """Waits for a job and does it; False when the lane has closed."""
+        job = self._take()
+        if job is None:
+            return False
+        try:
+            result = job.run(job.stop)
+        except StopIteration as error:  # which a future cannot hold
+            failed = EngineFailed(f"{self._engine} failed", engine=self._engine, why="a job raised StopIteration")
+            failed.__cause__ = error
+            job.answer(error=failed)
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
+            job.answer(error=error)
+        else:
+            job.answer(result=result)
+        finally:
+            with self._ready:
+                self._running.remove(job)
+        return True
+
+    def _take(self) -> _Job | None:
         with self._ready:
-            while True:
-                while self._heap:
-                    job = heapq.heappop(self._heap)
-                    if job.stop():
-                        continue  # its caller has gone
-                    self._virtual_now = max(self._virtual_now, job.virtual_start)
-                    return job
+            while not self._heap:
                 if self._closed:
                     return None
                 self._ready.wait()
-
-    @staticmethod
-    def _answer(job: _Job, *, result: Any = None, error: BaseException | None = None) -> None:
-        def settle() -> None:
-            if job.future.done():
-                return
-            if error is not None:
-                job.future.set_exception(error)
-            else:
-                job.future.set_result(result)
-
-        with contextlib.suppress(RuntimeError):  # the loop has closed; nobody waits
-            job.loop.call_soon_threadsafe(settle)
+            job = heapq.heappop(self._heap)
+            self._virtual_now = max(self._virtual_now, job.virtual_start)
+            self._running.append(job)
+            job.stop.queued_s = time.monotonic() - job.queued_at
+            return job

@@ -1,0 +1,142 @@
+"""Engine choice: the first engine that is ready serves new sessions, the others that are ready stand behind it.
+
+A registry holds the engines of one kind in the order of the settings. It asks each for its state whenever a session begins, so
+an engine whose weights have arrived meanwhile serves the next session; sessions that run keep what they began with.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from voice_agent.engines.base import Engine, EngineKind, EngineState, Fetching, Ready, Unavailable
+from voice_agent.errors import EngineUnavailable, SettingsError, VoiceAgentError
+
+T = TypeVar("T", bound=Engine)
+T_co = TypeVar("T_co", bound=Engine, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSpec(Generic[T_co]):
+    """An engine that could be used.
+
+    `name` as in the settings. `probe` tells its state without loading anything (files, keys, devices; well under a
+    millisecond, since it runs on the loop). `load` makes the shared engine, off the loop where that takes long; it raises an
+    error of errors.py when it cannot.
+    """
+
+    kind: EngineKind
+    name: str
+    probe: Callable[[], EngineState]
+    load: Callable[[], Awaitable[T_co]]
+
+
+class _Slot(Generic[T]):
+    """One engine of a registry: loaded at most once, and what went wrong when it was tried last."""
+
+    def __init__(self, spec: EngineSpec[T]) -> None:
+        self.spec = spec
+        self.engine: T | None = None
+        self.failure: VoiceAgentError | None = None
+        self._loading = asyncio.Lock()
+
+    def state(self) -> EngineState:
+        """A loaded engine is ready or not as its probe says; one whose load failed is not, until a load succeeds."""
+        state = self.spec.probe()
+        if isinstance(state, Ready) and self.failure is not None:
+            return Unavailable(reason=_reason(self.failure), remedy=self.failure.remedy)
+        return state
+
+    async def get(self) -> T | None:
+        """The engine, loaded now if it is ready; None where it is not ready or does not load."""
+        if not isinstance(self.spec.probe(), Ready):
+            return None
+        async with self._loading:
+            if self.engine is None:
+                try:
+                    self.engine = await self.spec.load()
+                except VoiceAgentError as error:
+                    self.failure = error
+                else:
+                    self.failure = None
+            return self.engine
+
+
+class EngineRegistry(Generic[T]):
+    """The engines of one kind, in order of preference."""
+
+    def __init__(self, kind: EngineKind, specs: Sequence[EngineSpec[T]], *, order: Sequence[str] | None = None) -> None:
+        """`order` names engines of `specs`, best first; None takes `specs` as they stand.
+
+        Raises `SettingsError` for a name that no spec has, and for an empty order.
+        """
+        known = {spec.name: spec for spec in specs}
+        names = list(dict.fromkeys(known if order is None else order))
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            what = f"Unknown {kind} engine: {', '.join(unknown)}" if unknown else f"No {kind} engine is named"
+            allowed = ", ".join(known) or "none"
+            raise SettingsError(what, remedy=f"{kind.upper()}_ENGINES takes a list of: {allowed}", code="settings.unknown_engine")
+        self._kind = kind
+        self._slots = [_Slot(known[name]) for name in names]
+        self._closed = False
+
+    def states(self) -> dict[str, EngineState]:
+        """Name to state now, in order."""
+        return {slot.spec.name: slot.state() for slot in self._slots}
+
+    async def choose(self, *, limit: int | None = None) -> list[T]:
+        """The ready engines in order, at most `limit`: the first serves a new session, the rest are what it falls back to.
+
+        Engines are loaded by the first call that needs them and shared afterwards. One that fails to load is passed over, and
+        tried again by the next call. Raises `EngineUnavailable` when none is left, saying of each why and what mends it.
+        """
+        chosen: list[T] = []
+        for slot in self._slots:
+            if limit is not None and len(chosen) >= limit:
+                break
+            engine = None if self._closed else await slot.get()
+            if self._closed:
+                await self.aclose()  # closed while this one loaded
+                raise EngineUnavailable(f"The {self._kind} engines are shut down", engine=self._kind)
+            if engine is not None:
+                chosen.append(engine)
+        if not chosen:
+            raise self._none_ready()
+        return chosen
+
+    async def aclose(self) -> None:
+        """Closes what was loaded, all of it even where one fails; refuses from now on. Idempotent."""
+        self._closed = True
+        loaded = [slot.engine for slot in self._slots if slot.engine is not None]
+        for slot in self._slots:
+            slot.engine = None
+        outcomes = await asyncio.gather(*(engine.aclose() for engine in loaded), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    def _none_ready(self) -> EngineUnavailable:
+        states = self.states()
+        remedies = [state.remedy for state in states.values() if isinstance(state, Unavailable) and state.remedy]
+        return EngineUnavailable(
+            f"No {self._kind} engine is ready",
+            engine=self._kind,
+            why="; ".join(f"{name}: {_in_words(state)}" for name, state in states.items()),
+            remedy=" or ".join(dict.fromkeys(remedies)),
+            retryable=any(isinstance(state, Fetching) for state in states.values()),
+        )
+
+
+def _in_words(state: EngineState) -> str:
+    match state:
+        case Ready():
+            return "ready"
+        case Fetching():
+            return f"its weights are being fetched, {state.progress:.0%}"
+        case Unavailable():
+            return f"{state.reason} ({state.remedy})" if state.remedy else state.reason
+
+
+def _reason(error: VoiceAgentError) -> str:
+    return f"{error.what}: {error.why}" if error.why else error.what
