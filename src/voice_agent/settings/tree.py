@@ -32,9 +32,8 @@ class Group(BaseModel):
 
 
 class AudioSettings(Group):
-    chunk_samples: int = Field(default=
-@@
-        4096, ge=512, le=65_536, description="New speech per partial transcript, in samples at 16 kHz (4096 are 256 ms)"
+    chunk_samples: int = Field(
+        default=4096, ge=512, le=65_536, description="New speech per partial transcript, in samples at 16 kHz (4096 are 256 ms)"
     )
 
 
@@ -50,21 +49,20 @@ class VadSettings(Group):
 
 
 class SttSettings(Group):
-    engines: Annotated[tuple[SttEngine, ...], Items] = Field(default=
-@@
-        ("faster-whisper", "moonshine"), min_length=1, description="Speech recognisers; the first that is ready serves"
+    engines: Annotated[tuple[SttEngine, ...], Items] = Field(
+        default=("faster-whisper", "moonshine"), min_length=1, description="Speech recognisers; the first that is ready serves"
     )
-    model: str = Field(default=
-@@
-        "base",
+    model: str = Field(
+        default="base",
         min_length=1,
         description="Whisper model of faster-whisper",
         json_schema_extra={"allowed": "tiny, base, small, medium, large-v3, large-v3-turbo or the path of a folder"},
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where Whisper runs; auto takes a GPU when there is one")
-    compute_type: Literal["auto", "int8", "int8_float16", "float16", "float32"] = Field(default=
-@@
-        "auto", description="Number format of Whisper; auto is int8 on a CPU and float16 on a GPU"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where Whisper runs; auto takes a GPU when there is one"
+    )
+    compute_type: Literal["auto", "int8", "int8_float16", "float16", "float32"] = Field(
+        default="auto", description="Number format of Whisper; auto is int8 on a CPU and float16 on a GPU"
     )
     language: Language = Field(default=None, description="Language of the speech; auto detects it")
     threads: Threads = Field(default=None, description="Threads of one recognition; as many as suit the machine when not set")
@@ -79,27 +77,25 @@ class SttSettings(Group):
 
 
 class TurnSettings(Group):
-    engines: Annotated[tuple[TurnEngine, ...], ItemsOrOff] = Field(default=
-@@
-        ("smart-turn",),
+    engines: Annotated[tuple[TurnEngine, ...], ItemsOrOff] = Field(
+        default=("smart-turn",),
         description="Acoustic end-of-turn models; off leaves it to silence and words",
         json_schema_extra={"allowed": "smart-turn or off"},
     )
     mode: Annotated[TurnMode, AnyCase] = Field(default="balanced", description="How soon silence counts as the end of a turn")
-    min_hold_s: float | None = Field(default=
-@@
-        None, ge=0, le=10, description="Silence that ends a turn which sounds complete, in s; else by turn.mode"
+    min_hold_s: float | None = Field(
+        default=None, ge=0, le=10, description="Silence that ends a turn which sounds complete, in s; else by turn.mode"
     )
-    max_hold_s: float | None = Field(default=
-@@
-        None, ge=0, le=30, description="Silence that ends a turn which sounds unfinished, in s; else by turn.mode"
+    max_hold_s: float | None = Field(
+        default=None, ge=0, le=30, description="Silence that ends a turn which sounds unfinished, in s; else by turn.mode"
     )
-    learn: bool = Field(default=True, description="Lengthen the hold for speakers who pause long, shorten it for those who never do")
+    learn: bool = Field(
+        default=True, description="Lengthen the hold for speakers who pause long, shorten it for those who never do"
+    )
     speculate: bool = Field(default=True, description="Begin the reply while it is not yet sure that the turn has ended")
     barge_in: bool = Field(default=True, description="Speech over the agent interrupts it")
-    interruption_guard_s: float = Field(default=
-@@
-        0.5, ge=0, le=5, description="Speech of this length interrupts the agent before any word of it is recognised, in s"
+    interruption_guard_s: float = Field(
+        default=0.5, ge=0, le=5, description="Speech of this length interrupts the agent before any word of it is recognised, in s"
     )
 
     @property
@@ -117,18 +113,15 @@ class TurnSettings(Group):
 
 
 class LlmSettings(Group):
-    engines: Annotated[tuple[LlmEngine, ...], Items] = Field(default=
-@@
-        ("groq", "openai-compatible", "local"), min_length=1, description="Language models; the first that is ready serves"
+    engines: Annotated[tuple[LlmEngine, ...], Items] = Field(
+        default=("groq", "openai-compatible", "local"), min_length=1, description="Language models; the first that is ready serves"
     )
-    temperature: float = Field(default=
-@@
-        0.6, ge=0, le=2, description="0 gives the most likely answer; does not apply to the small demo model"
+    temperature: float = Field(
+        default=0.6, ge=0, le=2, description="0 gives the most likely answer; does not apply to the small demo model"
     )
     max_tokens: int = Field(default=300, ge=16, le=8192, description="Longest answer, in tokens")
-    first_token_timeout_s: float = Field(default=
-@@
-        5.0, gt=0, le=120, description="When no word of the answer has come after this, in s, the next engine is asked"
+    first_token_timeout_s: float = Field(
+        default=5.0, gt=0, le=120, description="When no word of the answer has come after this, in s, the next engine is asked"
     )
 
 
@@ -145,23 +138,25 @@ class OpenaiSettings(Group):
 
 
 class LocalSettings(Group):
-    model: str = Field(default=
-@@
-        "smollm2-135m",
+    model: str = Field(
+        default="smollm2-135m",
         min_length=1,
         description="Language model in this process: a name from `voice-agent models list` or the path of a GGUF file",
         json_schema_extra={"allowed": "a name from `voice-agent models list` or the path of a GGUF file"},
     )
-    threads: Threads = Field(default=None, description="Threads of the local language model; as many as suit the machine when not set")
+    threads: Threads = Field(
+        default=None, description="Threads of the local language model; as many as suit the machine when not set"
+    )
     context_tokens: int = Field(default=2048, ge=512, le=131_072, description="Context of one session, in tokens")
 
 
 class TtsSettings(Group):
-    engines: Annotated[tuple[TtsEngine, ...], Items] = Field(default=
-@@
-        ("kokoro", "espeak"), min_length=1, description="Speech synthesisers; the first that is ready serves"
+    engines: Annotated[tuple[TtsEngine, ...], Items] = Field(
+        default=("kokoro", "espeak"), min_length=1, description="Speech synthesisers; the first that is ready serves"
     )
-    voice: str | None = Field(default=None, min_length=1, max_length=200, description="Voice, or a blend such as af_heart:0.7+am_adam:0.3")
+    voice: str | None = Field(
+        default=None, min_length=1, max_length=200, description="Voice, or a blend such as af_heart:0.7+am_adam:0.3"
+    )
     speed: float = Field(default=1.0, ge=0.5, le=2, description="1 is the voice's own pace")
     language: Language = Field(default=None, description="Language spoken; auto follows the speaker's language")
 
@@ -179,14 +174,15 @@ class KokoroSettings(Group):
 
 
 class ConversationSettings(Group):
-    instructions: str = Field(default=
-@@
-        "You are a friendly voice assistant. Answer in one or two short spoken sentences.",
+    instructions: str = Field(
+        default="You are a friendly voice assistant. Answer in one or two short spoken sentences.",
         max_length=32_000,
         description="Who the agent is and how it answers",
     )
     greeting: str = Field(default="", max_length=2000, description="What the agent says first; nothing when empty")
-    idle_timeout_s: float | None = Field(default=None, ge=1, le=86_400, description="Silence of everybody that ends the session, in s")
+    idle_timeout_s: float | None = Field(
+        default=None, ge=1, le=86_400, description="Silence of everybody that ends the session, in s"
+    )
     history_turns: int = Field(default=20, ge=0, le=1000, description="Turns of the conversation that the language model is shown")
 
 
