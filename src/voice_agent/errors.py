@@ -68,7 +68,7 @@ class ModelError(VoiceAgentError):
 
 
 class EngineError(VoiceAgentError):
-    """`engine` is the engine's name, such as "groq"."""
+    """`engine` is the engine's name, such as "groq". `retry_after_s`: when it can be asked again, where it said so."""
 
     code = "engine.failed"
     fault: Fault = "service"
@@ -82,9 +82,11 @@ class EngineError(VoiceAgentError):
         remedy: str = "",
         code: str | None = None,
         retryable: bool | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(what, why=why, remedy=remedy, code=code)
         self.engine = engine
+        self.retry_after_s = retry_after_s
         if retryable is not None:
             self.retryable = retryable
 
