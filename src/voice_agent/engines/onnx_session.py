@@ -33,9 +33,8 @@ def open_session(path: Path, *, model: str, inputs: tuple[str, ...], remedy: str
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except onnx_errors() as error:
-        raise ModelError(
-            f"The model {model} cannot be loaded", why=_first_line(error), remedy=remedy, code="model.damaged"
-        ) from error
+        why = str(error).strip().partition("\n")[0]
+        raise ModelError(f"The model {model} cannot be loaded", why=why, remedy=remedy, code="model.damaged") from error
     found = tuple(node.name for node in session.get_inputs())
     if found != inputs:
         why = f"{path.name} takes {', '.join(found)} in place of {', '.join(inputs)}"

@@ -12,6 +12,9 @@ from typing import Generic, TypeVar
 from voice_agent.engines.base import Engine, EngineKind, EngineState, Fetching, Ready, Unavailable
 from voice_agent.errors import EngineUnavailable, SettingsError, VoiceAgentError
 
+LOAD_PATIENCE_S = 1.0
+"""How long closing waits for an engine that is being loaded; one that comes later is closed as it comes."""
+
 T = TypeVar("T", bound=Engine)
 T_co = TypeVar("T_co", bound=Engine, covariant=True)
 
@@ -38,7 +41,8 @@ class _Slot(Generic[T]):
         self.spec = spec
         self.engine: T | None = None
         self.failure: VoiceAgentError | None = None
-        self._loading = asyncio.Lock()
+        self.closed = False
+        self._loading: asyncio.Task[None] | None = None
 
     def state(self) -> EngineState:
         """A loaded engine is ready or not as its probe says; one whose load failed is not, until a load succeeds."""
@@ -48,18 +52,40 @@ class _Slot(Generic[T]):
         return state
 
     async def get(self) -> T | None:
-        """The engine, loaded now if it is ready; None where it is not ready or does not load."""
-        if not isinstance(self.spec.probe(), Ready):
+        """The engine, loaded now if it is ready; None where it is not ready or does not load.
+
+        The load belongs to the slot, not to the caller: a caller that is cancelled neither stops it nor makes the next one
+        load a second time.
+        """
+        if self.closed or not isinstance(self.spec.probe(), Ready):
             return None
-        async with self._loading:
-            if self.engine is None:
-                try:
-                    self.engine = await self.spec.load()
-                except VoiceAgentError as error:
-                    self.failure = error
-                else:
-                    self.failure = None
-            return self.engine
+        if self.engine is None:
+            if self._loading is None:
+                self._loading = asyncio.create_task(self._load())
+            await asyncio.shield(self._loading)
+        return self.engine
+
+    async def aclose(self) -> None:
+        self.closed = True
+        if self._loading is not None:
+            await asyncio.wait({self._loading}, timeout=LOAD_PATIENCE_S)
+        engine, self.engine = self.engine, None
+        if engine is not None:
+            await engine.aclose()
+
+    async def _load(self) -> None:
+        try:
+            engine = await self.spec.load()
+        except VoiceAgentError as error:
+            self.failure = error
+            return
+        finally:
+            self._loading = None
+        self.failure = None
+        if self.closed:
+            await engine.aclose()
+        else:
+            self.engine = engine
 
 
 class EngineRegistry(Generic[T]):
@@ -95,12 +121,10 @@ class EngineRegistry(Generic[T]):
         for slot in self._slots:
             if limit is not None and len(chosen) >= limit:
                 break
-            engine = None if self._closed else await slot.get()
-            if self._closed:
-                await self.aclose()  # closed while this one loaded
-                raise EngineUnavailable(f"The {self._kind} engines are shut down", engine=self._kind)
-            if engine is not None:
+            if (engine := await slot.get()) is not None:
                 chosen.append(engine)
+        if self._closed:
+            raise EngineUnavailable(f"The {self._kind} engines are shut down", engine=self._kind)
         if not chosen:
             raise self._none_ready()
         return chosen
@@ -108,10 +132,7 @@ class EngineRegistry(Generic[T]):
     async def aclose(self) -> None:
         """Closes what was loaded, all of it even where one fails; refuses from now on. Idempotent."""
         self._closed = True
-        loaded = [slot.engine for slot in self._slots if slot.engine is not None]
-        for slot in self._slots:
-            slot.engine = None
-        outcomes = await asyncio.gather(*(engine.aclose() for engine in loaded), return_exceptions=True)
+        outcomes = await asyncio.gather(*(slot.aclose() for slot in self._slots), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
