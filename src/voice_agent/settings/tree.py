@@ -188,7 +188,9 @@ class ConversationSettings(Group):
 
 class ModelsSettings(Group):
     dir: UserPath = Field(default=None, description="Where weights are kept; a folder in the user's cache when not set")
-    hub_url: HttpUrl = Field(default="https://huggingface.co", description="Address of the model hub or of a mirror of it")
+    hub_url: HttpUrl | None = Field(
+        default=None, description="Address of a model hub or of a mirror; HF_ENDPOINT or the public hub when not set"
+    )
     offline: bool = Field(default=False, description="Never fetch weights; use what is there")
     auto_fetch: bool = Field(default=True, description="Fetch missing weights when a command needs them")
 
