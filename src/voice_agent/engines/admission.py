@@ -26,9 +26,6 @@ QUEUE_LIMIT = 64
 JOIN_TIMEOUT_S = 1.5
 """A session has 2 s to close; a worker that is inside native code past this is left to end on its own (daemon thread)."""
 
-SESSIONS_REMEMBERED = 1024
-"""Above this, sessions whose share is used up are forgotten, should nobody have called `forget`."""
-
 
 class Priority(IntEnum):
     FINAL = 0
@@ -150,7 +147,7 @@ class Lane:
                 self._make_room(priority)
             start = max(self._virtual_now, self._served.get(session, 0))
             entry = _Job(priority, start, next(self._order), session, job, loop, future, time.monotonic())
-            self._remember(session, start + 1)
+            self._served[session] = start + 1
             heapq.heappush(self._heap, entry)
             self._ready.notify()
             return entry
@@ -175,11 +172,6 @@ class Lane:
         heapq.heapify(self._heap)
         if job.session in self._served:
             self._served[job.session] -= 1
-
-    def _remember(self, session: str, start: int) -> None:
-        self._served[session] = start
-        if len(self._served) > SESSIONS_REMEMBERED:
-            self._served = {key: value for key, value in self._served.items() if value > self._virtual_now}
 
     def _shut_down(self) -> EngineUnavailable:
         return EngineUnavailable(f"{self._engine} is shut down", engine=self._engine)
@@ -208,20 +200,20 @@ class Lane:
         job = self._take()
         if job is None:
             return False
+        outcome = self._outcome(job)
+        self._finish(job)
+        job.answer(**outcome)
+        return True
+
+    def _outcome(self, job: _Job) -> dict[str, Any]:
         try:
-            result = job.run(job.stop)
+            return {"result": job.run(job.stop)}
         except StopIteration as error:  # which a future cannot hold
             failed = EngineFailed(f"{self._engine} failed", engine=self._engine, why="a job raised StopIteration")
             failed.__cause__ = error
-            job.answer(error=failed)
+            return {"error": failed}
         except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
-            job.answer(error=error)
-        else:
-            job.answer(result=result)
-        finally:
-            with self._ready:
-                self._running.remove(job)
-        return True
+            return {"error": error}
 
     def _take(self) -> _Job | None:
         with self._ready:
@@ -234,3 +226,9 @@ class Lane:
             self._running.append(job)
             job.stop.queued_s = time.monotonic() - job.queued_at
             return job
+
+    def _finish(self, job: _Job) -> None:
+        with self._ready:
+            self._running.remove(job)
+            if not self._running and not self._heap:
+                self._served.clear()  # an idle lane owes nobody anything
