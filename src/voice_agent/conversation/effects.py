@@ -35,14 +35,23 @@ class DiscardTurn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PendingTurn:
+    """A turn that is not committed yet."""
+
+    speaker: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartReply:
-    """Generate the reply to the transcript plus, while `speculative`, the open turn's text `pending`. Its audio waits for
-    `CommitReply`. `instructions` hold for this reply only; `idle` marks a reply to silence."""
+    """Generate the reply to the transcript plus `pending`. While `speculative` its audio waits for `CommitReply`.
+
+    `instructions` hold for this reply only; `idle` marks a reply to silence.
+    """
 
     reply_id: int
-    speaker: str
-    pending: str
-    speculative: bool
+    pending: tuple[PendingTurn, ...] = ()
+    speculative: bool = False
     instructions: str = ""
     idle: bool = False
 

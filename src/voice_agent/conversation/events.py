@@ -52,6 +52,7 @@ class TranscriptPartial:
     utterance_id: int
     text: str
     stable_words: int = 0
+    confidence: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +84,11 @@ class TurnProbability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextReceived:
-    """A turn by text."""
+    """A turn by text. Without `reply` it is only written down."""
 
     speaker: str
     text: str
+    reply: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +134,11 @@ class ReplyGenerated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyFailed:
-    """No more will come. `code` is the error's."""
+    """No more will come. `code` is the error's. `partly`: some of it has been or will be played, `PlayoutFinished` follows."""
 
     reply_id: int
     code: str
+    partly: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,204 @@
+"""The agent's side of the conversation: the life of one reply at a time, from draft to what was heard of it.
+
+machine.py decides *when*; this file knows what each step means for the reply, the transcript and the effects.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
+
+from voice_agent.conversation import effects as do
+from voice_agent.conversation.settings import ConversationSettings
+from voice_agent.conversation.state import Reply, Replying, Turning
+from voice_agent.conversation.transcript import Item, Transcript
+
+
+@dataclass(slots=True)
+class Context:
+    """What both sides share: the time, the effects of the running call, and when something was last said."""
+
+    now: float = 0.0
+    out: list[do.Effect] = field(default_factory=list)
+    quiet_since: float = 0.0
+    idle_reported: bool = False
+
+    def emit(self, effect: do.Effect) -> None:
+        self.out.append(effect)
+
+    def stir(self) -> None:
+        """Something was said: idle time starts anew."""
+        self.quiet_since = self.now
+        self.idle_reported = False
+
+
+class Floor:
+    """At most one reply; `reply.state` NONE means that the agent has nothing to say."""
+
+    def __init__(self, settings: ConversationSettings, transcript: Transcript, context: Context) -> None:
+        self.reply = Reply()
+        self.failed_draft: tuple[do.PendingTurn, ...] = ()
+        """The turns whose draft failed; they are tried once more when they end, not before."""
+        self._settings = settings
+        self._transcript = transcript
+        self._context = context
+        self._count = 0
+
+    # ------------------------------------------------------------ beginning
+
+    def draft(self, turns: tuple[do.PendingTurn, ...]) -> None:
+        """A reply to turns that may go on."""
+        self._begin(Turning.DRAFT)
+        self.reply.pending = turns
+        self._context.emit(do.StartReply(reply_id=self.reply.reply_id, pending=turns, speculative=True))
+
+    def order(self, *, instructions: str = "", idle: bool = False) -> None:
+        """A reply to the transcript as it is."""
+        self._begin(Turning.ORDER)
+        self._context.emit(do.StartReply(reply_id=self.reply.reply_id, instructions=instructions, idle=idle))
+        self._take_place()
+
+    def say(self, notice: Literal["reply_lost", "not_understood"]) -> None:
+        """A canned text."""
+        self._begin(Turning.ORDER)
+        self.reply.notice = True
+        self._context.emit(do.SayText(reply_id=self.reply.reply_id, notice=notice))
+        self._take_place()
+
+    def commit(self) -> None:
+        """The draft's turn has ended as it was."""
+        self.reply.fire(Turning.COMMIT)
+        self._context.emit(do.CommitReply(reply_id=self.reply.reply_id))
+        self._take_place()
+
+    def _begin(self, trigger: Turning) -> None:
+        assert self.reply.state is Replying.NONE, "one reply at a time"
+        self._count += 1
+        self.reply = Reply(reply_id=self._count)
+        self.reply.fire(trigger)
+
+    def _take_place(self) -> None:
+        """In the transcript, behind the turn it answers; what is heard is filled in as it plays."""
+        reply, now = self.reply, self._context.now
+        reply.pending = ()
+        reply.committed_at = reply.progress_at = now
+        reply.item_id = self._transcript.next_id()
+        self._transcript.add(Item(item_id=reply.item_id, role="agent", text="", at=now, reply_id=reply.reply_id))
+        self._context.stir()
+
+    # ------------------------------------------------------------ playing
+
+    def playout_started(self) -> None:
+        if self.reply.state in (Replying.COMMITTED, Replying.HALTED):
+            self.reply.fire(Turning.AUDIBLE)
+            self.reply.audible = True
+            self.reply.progress_at = self._context.now
+
+    def playout_advanced(self, heard: str) -> None:
+        self.reply.progress_at = self._context.now
+        if self.reply.item_id and heard != self.reply.heard:
+            self.reply.heard = heard
+            self._transcript.truncate(self.reply.item_id, heard)
+
+    def playout_finished(self, heard: str) -> None:
+        if self.reply.state is Replying.DRAFT:
+            return  # it has nothing to say; that shows when it is committed
+        lost = bool(self.reply.failed) and not self.reply.notice
+        self.playout_advanced(heard)
+        self._record(interrupted=False)
+        if lost:
+            self.say("reply_lost")
+
+    def halt(self) -> None:
+        """Silent until it is known whether it goes on."""
+        self.reply.fire(Turning.HALT)
+        self._context.emit(do.PausePlayout(reply_id=self.reply.reply_id))
+
+    def resume(self) -> None:
+        self.reply.fire(Turning.RESUME if self.reply.audible else Turning.RELEASE)
+        self.reply.progress_at = self.reply.committed_at = self._context.now
+        self._context.emit(do.ResumePlayout(reply_id=self.reply.reply_id))
+        self._context.stir()
+
+    # ------------------------------------------------------------ ending
+
+    def failed(self, code: str, *, partly: bool) -> None:
+        """No more will come. What is `partly` there is still played."""
+        if self.reply.state is Replying.DRAFT:
+            self.failed_draft = self.reply.pending
+            self.end()
+        elif partly:
+            self.reply.failed = code
+        else:
+            self.lose(code)
+
+    def lose(self, code: str) -> None:
+        """Nothing (more) of the reply will be heard: the person is told."""
+        notice = self.reply.notice
+        self.reply.failed = code
+        self.end()
+        if not notice:
+            self.say("reply_lost")
+
+    def end(self, *, interrupted: bool = False, only: Replying | None = None) -> None:
+        """Ends whatever reply there is (or only one in that state)."""
+        reply = self.reply
+        if reply.state is Replying.NONE or (only is not None and reply.state is not only):
+            return
+        stop = do.StopPlayout if reply.audible else do.CancelReply
+        self._context.emit(stop(reply_id=reply.reply_id))
+        if reply.state is Replying.DRAFT:
+            reply.fire(Turning.OVER)
+        else:
+            self._record(interrupted=interrupted)
+
+    def _record(self, *, interrupted: bool) -> None:
+        reply = self.reply
+        reply.fire(Turning.OVER)
+        self._transcript.finish_reply(reply.item_id, heard=reply.heard, written=reply.written, interrupted=interrupted)
+        self._context.emit(
+            do.RecordReply(
+                reply_id=reply.reply_id,
+                item_id=reply.item_id,
+                heard=reply.heard,
+                written=reply.written,
+                interrupted=interrupted,
+                failed=reply.failed,
+            )
+        )
+        self._context.stir()
+
+    # ------------------------------------------------------------ time
+
+    def deadlines(self, *, someone_speaks: bool) -> Iterator[float]:
+        """When the reply counts as stuck. A halted one waits for as long as `someone_speaks`."""
+        match self.reply.state:
+            case Replying.COMMITTED:
+                yield self.reply.committed_at + self._settings.reply_timeout_s
+            case Replying.PLAYING:
+                yield self.reply.progress_at + self._settings.playout_timeout_s
+            case Replying.HALTED:
+                if not someone_speaks:
+                    yield self._context.quiet_since + self._settings.halt_timeout_s
+            case Replying.NONE | Replying.DRAFT:
+                return
+            case _:
+                assert_never(self.reply.state)
+
+    def give_up_if_late(self, *, someone_speaks: bool) -> None:
+        if all(self._context.now < due_at for due_at in self.deadlines(someone_speaks=someone_speaks)):
+            return
+        if self.reply.state is Replying.HALTED:
+            self.resume()
+        else:
+            self.lose("reply.timeout")
+
+    def agent_state(self) -> do.AgentState:
+        match self.reply.state:
+            case Replying.PLAYING:
+                return "speaking"
+            case Replying.COMMITTED:
+                return "thinking"
+            case Replying.NONE | Replying.DRAFT | Replying.HALTED:
+                return "listening"
+            case _:
+                assert_never(self.reply.state)

@@ -1,0 +1,85 @@
+"""What was said and heard, in order. The only truth for history: the agent's side holds what was *heard*."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One turn or one reply. `text` is what was said, or of a reply what was heard. `at` is on the session's clock.
+
+    `confidence` and `language` belong to a spoken turn; `interrupted` and `written` (all that the model wrote) to a reply.
+    """
+
+    item_id: str
+    role: Literal["user", "agent", "system"]
+    text: str
+    at: float
+    speaker: str = ""
+    confidence: float = 1.0
+    language: str = ""
+    by_text: bool = False
+    reply_id: int = 0
+    written: str = ""
+    interrupted: bool = False
+
+
+@dataclass(slots=True)
+class Transcript:
+    """Ordered items with ids. Methods raise `KeyError` for an unknown id."""
+
+    _items: dict[str, Item] = field(default_factory=dict)
+    _made: int = 0
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items.values())
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, item_id: str) -> Item:
+        return self._items[item_id]
+
+    def next_id(self) -> str:
+        """A new id, unique in this transcript."""
+        self._made += 1
+        while f"item_{self._made}" in self._items:
+            self._made += 1
+        return f"item_{self._made}"
+
+    def add(self, item: Item, *, after: str | None = None) -> None:
+        """Appends, or inserts behind `after` ("" for the head)."""
+        if item.item_id in self._items:
+            raise KeyError(f"item {item.item_id!r} exists")
+        if after is None:
+            self._items[item.item_id] = item
+            return
+        items = list(self._items.values())
+        place = 0 if after == "" else 1 + next(i for i, old in enumerate(items) if old is self._items[after])
+        items.insert(place, item)
+        self._items = {entry.item_id: entry for entry in items}
+
+    def write(self, item: Item, *, at: float) -> str:
+        """Appends `item` under a new id and returns the id."""
+        item_id = self.next_id()
+        self.add(replace(item, item_id=item_id, at=at))
+        return item_id
+
+    def remove(self, item_id: str) -> Item:
+        return self._items.pop(item_id)
+
+    def truncate(self, item_id: str, text: str) -> None:
+        """Sets what was heard of an item."""
+        self._items[item_id] = replace(self._items[item_id], text=text)
+
+    def finish_reply(self, item_id: str, *, heard: str, written: str, interrupted: bool) -> None:
+        """The reply is over; one of which nothing was heard leaves no trace."""
+        if not heard.strip():
+            self.remove(item_id)
+            return
+        self._items[item_id] = replace(self._items[item_id], text=heard, written=written, interrupted=interrupted)
+
+    def last_agent_text(self) -> str:
+        """What was last heard of the agent, "" if nothing."""
+        return next((item.text for item in reversed(self._items.values()) if item.role == "agent"), "")

@@ -1,0 +1,251 @@
+"""One speaker's ears: audio in, events out. Feeds VAD, recogniser and turn detector; decides nothing about the conversation.
+
+Audio is counted in samples of the speaker's stream; `at` of an event is that count on the session's clock. A gap in the stream
+(muted, lost packets) is silence that was not sent.
+"""
+
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from voice_agent.audio.framing import Framer
+from voice_agent.audio.pcm import Samples
+from voice_agent.conversation import events as on
+from voice_agent.conversation.segmentation import End, Onset, SegmentationSettings, SpeechSegmenter
+from voice_agent.engines.base import INPUT_RATE, Engines, SttStream, Transcript
+
+PRE_ROLL_S = 0.56
+"""Audio that is kept for the recogniser before the onset is known (which takes 64 ms of it): soft beginnings count."""
+
+GAP_S = 0.5
+"""A stream that is this far behind the clock has a gap; less is jitter."""
+
+TURN_WINDOW_S = 8.0
+"""Smart Turn looks at the last 8 s."""
+
+WATCHED_S = 4.0
+"""`AudioAdvanced` is sent this long into a silence: no hold is longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListeningSettings:
+    """`chunk_samples`: a partial is made for each such amount of new speech (4096 = 256 ms)."""
+
+    chunk_samples: int = 4096
+    language: str | None = None
+    hint: str = ""
+    segmentation: SegmentationSettings = field(default_factory=SegmentationSettings)
+    manual: bool = False
+    """No VAD: everything belongs to the turn until it is committed or cleared."""
+
+
+class Spawn(Protocol):
+    """Runs a coroutine as a task of the session. If it breaks, `or_else` is posted (an `EngineError` is expected; anything
+    else is logged too)."""
+
+    def __call__(self, work: Coroutine[Any, Any, None], or_else: Callable[[str], on.Event] | None = None) -> object: ...
+
+
+class Listener:
+    """Call `accept` with the speaker's audio, in order, on the loop; results of slower engines come through `post`."""
+
+    def __init__(
+        self,
+        speaker: str,
+        *,
+        session: str,
+        engines: Engines,
+        settings: ListeningSettings,
+        post: Callable[[on.Event], None],
+        spawn: Spawn,
+    ) -> None:
+        self.speaker = speaker
+        self.language = settings.language
+        self.last_final: Transcript | None = None
+        self._session = session
+        self._engines = engines
+        self._settings = settings
+        self._post = post
+        self._spawn = spawn
+        window = engines.vad.window_samples
+        self._vad = engines.vad.stream()
+        self._framer = Framer(window)
+        self._segmenter = SpeechSegmenter(window, settings.segmentation)
+        self._before: deque[Samples] = deque(maxlen=max(1, round(PRE_ROLL_S * INPUT_RATE / window)))
+        self._turn: deque[Samples] = deque(maxlen=round(TURN_WINDOW_S * INPUT_RATE / window))
+        self._stream: SttStream | None = None
+        self._utterance_id = 0
+        self._origin_at: float | None = None
+        self._position = 0  # samples accepted, gaps included
+        self._silent_since: float | None = None
+        self._unheard = 0  # samples since the last partial was asked for
+        self._partial_runs = False
+
+    # ------------------------------------------------------------ audio
+
+    def accept(self, samples: Samples, now: float) -> list[on.Event]:
+        """Audio that ended (nearly) now. Costs one VAD call per window."""
+        events: list[on.Event] = []
+        self._bridge_gap(samples.size, now, events)
+        self._position += samples.size
+        for window in self._framer.push(samples):
+            if self._settings.manual:
+                self._keep(window.copy())
+                self._segmenter.process(0.0)
+            else:
+                self._sense(window, events)
+        return events
+
+    def _bridge_gap(self, arriving: int, now: float, events: list[on.Event]) -> None:
+        if self._origin_at is None:
+            self._origin_at = now - arriving / INPUT_RATE
+        behind_s = now - self._at(self._position + arriving)
+        if behind_s > GAP_S:
+            missing = round(behind_s * INPUT_RATE)
+            self._position += missing
+            self._vad.reset()
+            if (end := self._segmenter.skip(missing)) is not None:
+                self._ended(end, events)
+
+    def check_gap(self, now: float) -> list[on.Event]:
+        """Nothing has arrived for a while: an utterance that was going on has ended."""
+        events: list[on.Event] = []
+        if self._origin_at is not None and self._segmenter.speaking:
+            self._bridge_gap(0, now, events)
+        return events
+
+    @property
+    def gap_deadline(self) -> float | None:
+        """When `check_gap` should be called if no audio comes."""
+        if self._origin_at is None or not self._segmenter.speaking:
+            return None
+        return self._at(self._position) + GAP_S + 0.02
+
+    def _at(self, sample: int) -> float:
+        return (self._origin_at or 0.0) + sample / INPUT_RATE
+
+    def _sense(self, window: Samples, events: list[on.Event]) -> None:
+        kept = window.copy()
+        boundary = self._segmenter.process(self._vad.probability(kept))
+        if self._stream is None:
+            self._before.append(kept)
+        else:
+            self._keep(kept)
+        match boundary:
+            case Onset():
+                self._started(boundary, events)
+            case End():
+                self._ended(boundary, events)
+            case None:
+                pass
+        self._watch(events)
+        if self._segmenter.speaking and self._stream is not None:
+            self._unheard += kept.size
+            if self._unheard >= self._settings.chunk_samples:
+                self._ask_partial()
+
+    def _keep(self, window: Samples) -> None:
+        """To the recogniser and the turn detector."""
+        if self._stream is None:
+            self._open_stream()
+        assert self._stream is not None
+        self._stream.accept(window)
+        self._turn.append(window)
+
+    def _open_stream(self) -> None:
+        self._stream = self._engines.stt.stream(session=self._session, language=self.language, hint=self._settings.hint)
+        self._turn.clear()
+        for earlier in self._before:
+            self._stream.accept(earlier)
+            self._turn.append(earlier)
+        self._before.clear()
+
+    def _started(self, onset: Onset, events: list[on.Event]) -> None:
+        if self._stream is None:
+            self._open_stream()
+        self._utterance_id += 1
+        self._silent_since = None
+        self._unheard = self._segmenter.position - onset.sample
+        events.append(on.SpeechStarted(speaker=self.speaker, utterance_id=self._utterance_id, at=self._at(onset.sample)))
+
+    def _ended(self, end: End, events: list[on.Event]) -> None:
+        self._silent_since = self._at(end.sample)
+        events.append(on.SpeechStopped(speaker=self.speaker, utterance_id=self._utterance_id, at=self._silent_since))
+
+    def _watch(self, events: list[on.Event]) -> None:
+        """Lets the conversation count audio while that matters to it."""
+        at = self._at(self._segmenter.position)
+        if self._segmenter.speaking or (self._silent_since is not None and at - self._silent_since < WATCHED_S):
+            events.append(on.AudioAdvanced(speaker=self.speaker, at=at))
+
+    # ------------------------------------------------------------ recognition
+
+    def _ask_partial(self) -> None:
+        if self._partial_runs or self._stream is None:
+            return
+        self._unheard = 0
+        self._partial_runs = True
+        self._spawn(self._partial(self._stream, self._utterance_id))
+
+    async def _partial(self, stream: SttStream, utterance_id: int) -> None:
+        try:
+            transcript = await stream.partial()
+        finally:
+            self._partial_runs = False
+        if transcript is not None and transcript.text:
+            self._post(
+                on.TranscriptPartial(
+                    speaker=self.speaker,
+                    utterance_id=utterance_id,
+                    text=transcript.text,
+                    stable_words=transcript.stable_words,
+                    confidence=transcript.confidence,
+                )
+            )
+
+    def request_final(self, utterance_id: int) -> None:
+        """Of the open turn as it is; the answer is an event that names `utterance_id`."""
+        self._utterance_id = max(self._utterance_id, utterance_id)
+        if self._stream is None:
+            self._post(on.TranscriptFinal(speaker=self.speaker, utterance_id=utterance_id, text=""))
+            return
+        self._spawn(
+            self._final(self._stream, utterance_id),
+            lambda code: on.TranscriptFailed(speaker=self.speaker, utterance_id=utterance_id, code=code),
+        )
+        if self._engines.turn is not None and not self._settings.manual:
+            self._spawn(self._turn_probability(np.concatenate(self._turn), utterance_id))
+
+    async def _final(self, stream: SttStream, utterance_id: int) -> None:
+        transcript = await stream.final()
+        self.last_final = transcript
+        if transcript.text and self.language is None and transcript.language:
+            self.language = transcript.language
+        self._post(
+            on.TranscriptFinal(
+                speaker=self.speaker,
+                utterance_id=utterance_id,
+                text=transcript.text,
+                confidence=transcript.confidence,
+                language=transcript.language,
+            )
+        )
+
+    async def _turn_probability(self, turn: Samples, utterance_id: int) -> None:
+        assert self._engines.turn is not None
+        probability = await self._engines.turn.probability(turn, session=self._session)
+        self._post(on.TurnProbability(speaker=self.speaker, utterance_id=utterance_id, probability=probability))
+
+    def end_turn(self) -> None:
+        """The turn was committed or discarded: its audio is forgotten."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        self._turn.clear()
+        self._unheard = 0
+
+    def close(self) -> None:
+        self.end_turn()

@@ -1,0 +1,360 @@
+"""One conversation, running: the pump that takes events, feeds the machine and carries out its effects.
+
+    transport ──► listening ──► events ──► machine ──► effects ──► replying ──► playout ──► transport
+
+One TaskGroup owns every task. The pump handles one item at a time: feed, execute all effects, arm one timer. Items that have
+arrived come before timers, so audio that is here decides before a deadline does.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeAlias, assert_never
+
+from voice_agent.conversation import effects as do
+from voice_agent.conversation import events as on
+from voice_agent.conversation.machine import Machine
+from voice_agent.conversation.settings import ConversationSettings
+from voice_agent.conversation.transcript import Transcript
+from voice_agent.engines.base import Engines, LlmRequest
+from voice_agent.errors import VoiceAgentError
+from voice_agent.session.inbox import Inbox
+from voice_agent.session.listening import Listener, ListeningSettings
+from voice_agent.session.notices import notice_text
+from voice_agent.session.playout import Playout
+from voice_agent.session.prompt import PromptSettings, build_messages
+from voice_agent.session.replying import ReplyRun, VoiceSettings
+from voice_agent.session.report import Reporter, TurnReport
+from voice_agent.transports.base import AudioInput, Control, Input, Presence, TextInput, Transport
+
+logger = logging.getLogger(__name__)
+
+CLOSE_TIMEOUT_S = 1.8
+"""`aclose` returns within 2 s; what has not ended by then is cancelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """Everything that a session can be told."""
+
+    conversation: ConversationSettings = field(default_factory=ConversationSettings)
+    listening: ListeningSettings = field(default_factory=ListeningSettings)
+    prompt: PromptSettings = field(default_factory=PromptSettings)
+    voice: VoiceSettings = field(default_factory=VoiceSettings)
+    max_tokens: int = 300
+    temperature: float = 0.6
+
+
+Observed: TypeAlias = on.Event | do.Effect | TurnReport
+Observer: TypeAlias = Callable[[float, Observed], None]
+"""Told (seconds on the session's clock, what) of every event and effect, in order, and of each finished reply. Runs on the
+loop: it must return at once and not raise."""
+
+Recorder: TypeAlias = Callable[[float, on.Event | None, list[do.Effect]], None]
+"""Writes the event log: (now, event or None for a timer, effects)."""
+
+
+@dataclass(slots=True)
+class _Running:
+    """The tasks of a session that is running."""
+
+    group: asyncio.TaskGroup
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Session:
+    """`run` it once. The transcript may be that of an earlier session of the same conversation."""
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        engines: Engines,
+        transport: Transport,
+        settings: SessionSettings,
+        observer: Observer | None = None,
+        recorder: Recorder | None = None,
+        transcript: Transcript | None = None,
+    ) -> None:
+        self.session_id = session_id
+        self.engines = engines
+        self.settings = settings
+        self.machine = Machine(settings.conversation, transcript)
+        self._transport = transport
+        self._observer = observer
+        self._recorder = recorder
+        self._inbox: Inbox[Input | on.Event] = Inbox()
+        self._listeners: dict[str, Listener] = {}
+        self._playout = Playout(transport, self._inbox.post)
+        self._reply: ReplyRun | None = None
+        self._reply_task: asyncio.Task[None] | None = None
+        self._reporter = Reporter(engines.names())
+        self._running: _Running | None = None
+        self._ended = asyncio.Event()
+        self._started_at: float | None = None
+
+    # ------------------------------------------------------------ life
+
+    @property
+    def now(self) -> float:
+        """Seconds since `run` began."""
+        return 0.0 if self._started_at is None else asyncio.get_running_loop().time() - self._started_at
+
+    async def run(self) -> None:
+        """Until the person is gone, `aclose` is called or this task is cancelled. Leaves no task behind."""
+        self._started_at = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._running = _Running(group)
+                self._spawn(self._read())
+                self._spawn(self._playout.run())
+                self._spawn(self.engines.llm.warm(self._request(pending=())))
+                try:
+                    await self._pump()
+                finally:
+                    for task in self._running.tasks:
+                        task.cancel()
+        finally:
+            for listener in self._listeners.values():
+                listener.close()
+            self._ended.set()
+
+    async def aclose(self) -> None:
+        """Ends the conversation; returns when it has ended, within 2 s."""
+        if self._started_at is None or self._ended.is_set():
+            return
+        self._inbox.post(on.Disconnected(reason="closed"))
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._ended.wait()
+        except TimeoutError:
+            for task in self._running.tasks if self._running else ():
+                task.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], or_else: Callable[[str], on.Event] | None = None) -> asyncio.Task[None]:
+        """A task of this session. The one place where any exception is caught: it ends what the task was for, visibly."""
+        assert self._running is not None, "run first"
+        task = self._running.group.create_task(self._guarded(work, or_else))
+        self._running.tasks.add(task)
+        task.add_done_callback(self._running.tasks.discard)
+        return task
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], or_else: Callable[[str], on.Event] | None) -> None:
+        try:
+            await work
+        except VoiceAgentError as error:
+            code = error.code
+            logger.warning("session %s: %s: %s", self.session_id, error.code, error)
+        except Exception:
+            code = "internal"
+            logger.exception("session %s: unexpected failure", self.session_id)
+        else:
+            return
+        if or_else is not None:
+            self._inbox.post(or_else(code))
+
+    async def _read(self) -> None:
+        reason = "left"
+        try:
+            async for item in self._transport.inputs():
+                await self._inbox.put(item)
+        except VoiceAgentError as error:
+            reason = error.code
+        self._inbox.post(on.Disconnected(reason=reason))
+
+    # ------------------------------------------------------------ the pump
+
+    async def _pump(self) -> None:
+        while not self.machine.ended:
+            item = await self._inbox.get(self._wake_at())
+            now = self.now
+            if item is None:
+                self._on_time(now)
+            elif isinstance(item, AudioInput | TextInput | Presence | Control):
+                for event in self._events_of(item, now):
+                    self._feed(event, now)
+            else:
+                self._feed(item, now)
+
+    def _wake_at(self) -> float | None:
+        """On the loop's clock."""
+        assert self._started_at is not None
+        due = [at for listener in self._listeners.values() if (at := listener.gap_deadline) is not None]
+        deadline = self.machine.next_deadline()
+        if deadline is not None:
+            due.append(deadline)
+        return self._started_at + min(due) if due else None
+
+    def _on_time(self, now: float) -> None:
+        for listener in self._listeners.values():
+            for event in listener.check_gap(now):
+                self._feed(event, now)
+        deadline = self.machine.next_deadline()
+        if deadline is not None:
+            # A timer may fire a hair early; the machine is told the time that it asked for.
+            reached = max(now, deadline) if deadline - now < 0.001 else now
+            if reached >= deadline:
+                self._carry_out(None, self.machine.handle_timer(reached), reached)
+
+    def _events_of(self, item: Input, now: float) -> list[on.Event]:
+        match item:
+            case AudioInput():
+                return self._listener(item.speaker).accept(item.samples, now)
+            case TextInput():
+                self._reporter.text_arrived(now)
+                return [on.TextReceived(speaker=item.speaker, text=item.text)]
+            case Presence():
+                return [self._presence(item)]
+            case Control():
+                return [self._control(item)]
+            case _:
+                assert_never(item)
+
+    def _presence(self, item: Presence) -> on.Event:
+        if item.joined:
+            self._listener(item.speaker)
+            return on.SpeakerJoined(speaker=item.speaker)
+        listener = self._listeners.pop(item.speaker, None)
+        if listener is not None:
+            listener.close()
+        return on.SpeakerLeft(speaker=item.speaker)
+
+    def _control(self, item: Control) -> on.Event:
+        match item.kind:
+            case "commit":
+                return on.InputCommitted(speaker=item.speaker)
+            case "clear":
+                self._listener(item.speaker).end_turn()
+                return on.InputCleared(speaker=item.speaker)
+            case "reply":
+                return on.ReplyRequested(instructions=item.text)
+            case "cancel":
+                return on.ReplyCancelled()
+            case _:
+                assert_never(item.kind)
+
+    def _feed(self, event: on.Event, now: float) -> None:
+        self._reporter.saw(event, now)
+        self._carry_out(event, self.machine.handle(event, now), now)
+
+    def _carry_out(self, event: on.Event | None, effects: list[do.Effect], now: float) -> None:
+        if self._recorder is not None:
+            self._recorder(now, event, effects)
+        if event is not None:
+            self._tell(now, event)
+        for effect in effects:
+            self._execute(effect, now)
+            self._tell(now, effect)
+
+    def _tell(self, now: float, what: Observed) -> None:
+        if self._observer is not None:
+            self._observer(now, what)
+
+    # ------------------------------------------------------------ effects
+
+    def _execute(self, effect: do.Effect, now: float) -> None:
+        match effect:
+            case do.RequestFinal():
+                self._listener(effect.speaker).request_final(effect.utterance_id)
+            case do.CommitTurn():
+                self._reporter.turn_committed(effect, now)
+                if not effect.by_text:
+                    self._listener(effect.speaker).end_turn()
+            case do.DiscardTurn():
+                if effect.speaker in self._listeners:
+                    self._listeners[effect.speaker].end_turn()
+            case do.StartReply():
+                self._start_reply(effect, now)
+            case do.SayText():
+                text = notice_text(effect.notice, self._language())
+                run = self._begin_reply(effect.reply_id, speculative=False, now=now)
+                self._run_reply(run, run.say(text))
+            case do.CommitReply():
+                self._commit_reply(now)
+            case do.CancelReply() | do.StopPlayout():
+                self._stop_reply()
+                self._playout.stop(effect.reply_id)
+            case do.PausePlayout():
+                self._playout.pause(effect.reply_id)
+            case do.ResumePlayout():
+                self._playout.open(effect.reply_id)
+            case do.RecordReply():
+                self._stop_reply()
+                self._tell(now, self._reporter.reply_recorded(effect))
+            case do.ReportIdle() | do.ReportState() | do.EndSession():
+                pass  # for observers
+            case _:
+                assert_never(effect)
+
+    def _start_reply(self, effect: do.StartReply, now: float) -> None:
+        run = self._begin_reply(effect.reply_id, speculative=effect.speculative, now=now)
+        request = self._request(pending=effect.pending, instructions=effect.instructions, idle=effect.idle)
+        self._run_reply(run, run.answer(request))
+
+    def _begin_reply(self, reply_id: int, *, speculative: bool, now: float) -> ReplyRun:
+        self._playout.begin(reply_id)
+        run = ReplyRun(
+            reply_id=reply_id,
+            session=self.session_id,
+            llm=self.engines.llm,
+            tts=self.engines.tts,
+            voice=self._voice(),
+            playout=self._playout,
+            waterfall=self._reporter.reply_started(reply_id, speculative=speculative, now=now),
+            post=self._inbox.post,
+            clock=partial(getattr, self, "now"),
+            speculative=speculative,
+        )
+        self._reply = run
+        self._reporter.run = run
+        if not speculative:
+            self._commit_reply(now)
+        return run
+
+    def _run_reply(self, run: ReplyRun, work: Coroutine[Any, Any, None]) -> None:
+        self._reply_task = self._spawn(work, run.failed)
+
+    def _commit_reply(self, now: float) -> None:
+        assert self._reply is not None
+        self._reply.waterfall.mark("hold", now)
+        self._reply.commit()
+        self._playout.open(self._reply.reply_id)
+
+    def _stop_reply(self) -> None:
+        if self._reply_task is not None:
+            self._reply_task.cancel()
+            self._reply_task = None
+
+    def _request(self, *, pending: tuple[do.PendingTurn, ...], instructions: str = "", idle: bool = False) -> LlmRequest:
+        messages = build_messages(
+            self.machine.transcript, self.settings.prompt, pending=pending, instructions=instructions, idle=idle
+        )
+        return LlmRequest(
+            messages=messages,
+            session=self.session_id,
+            max_tokens=self.settings.max_tokens,
+            temperature=self.settings.temperature,
+        )
+
+    def _voice(self) -> VoiceSettings:
+        voice = self.settings.voice
+        return VoiceSettings(voice=voice.voice, language=self._language(), speed=voice.speed)
+
+    def _language(self) -> str:
+        """The one that is spoken to the agent, or the setting's until that is known."""
+        heard = [listener.language for listener in self._listeners.values() if listener.language]
+        return heard[-1] if heard else self.settings.voice.language
+
+    def _listener(self, speaker: str) -> Listener:
+        if speaker not in self._listeners:
+            self._listeners[speaker] = Listener(
+                speaker,
+                session=self.session_id,
+                engines=self.engines,
+                settings=self.settings.listening,
+                post=self._inbox.post,
+                spawn=self._spawn,
+            )
+        return self._listeners[speaker]

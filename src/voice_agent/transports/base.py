@@ -1,0 +1,69 @@
+"""The way between the people and a session: audio and controls in, audio out.
+
+A transport knows nothing of the conversation. What people see of it (transcripts, states) they get from an observer of the
+session, because each protocol says it in its own words.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from voice_agent.audio.pcm import Pcm16, Samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioInput:
+    """A block of one speaker's microphone: mono, 16 kHz, any length (20 ms is usual)."""
+
+    speaker: str
+    samples: Samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextInput:
+    speaker: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    speaker: str
+    joined: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """What a client does by hand: end its turn, withdraw it, ask for a reply (`text`: instructions for it), stop the agent."""
+
+    kind: Literal["commit", "clear", "reply", "cancel"]
+    speaker: str = ""
+    text: str = ""
+
+
+Input: TypeAlias = AudioInput | TextInput | Presence | Control
+
+
+class Transport(Protocol):
+    @property
+    def output_rate(self) -> int:
+        """Hz of the audio that `write` takes."""
+        ...
+
+    def inputs(self) -> AsyncIterator[Input]:
+        """Ends when the person is gone for good."""
+        ...
+
+    async def write(self, pcm: Pcm16) -> None:
+        """Plays after what was written before. Returns when it is buffered; waits while the buffer is full (it holds little,
+        so that `clear` loses little)."""
+        ...
+
+    def position(self) -> int:
+        """Samples heard so far, of all that were written and not cleared."""
+        ...
+
+    def clear(self) -> None:
+        """Drops what was written and not heard yet."""
+        ...
+
+    async def aclose(self) -> None: ...
