@@ -42,7 +42,8 @@ class FakeVad:
 
 class FakeVadStream:
     def probability(self, window: Samples) -> float:
-        return 1.0 if float(np.sqrt(np.mean(np.square(window)))) > 0.01 else 0.0
+        heard = np.nan_to_num(window, nan=0.0, posinf=0.0, neginf=0.0).clip(-1.0, 1.0)
+        return 1.0 if float(np.sqrt(np.mean(np.square(heard)))) > 0.01 else 0.0
 
     def reset(self) -> None:
         return
