@@ -37,6 +37,11 @@ class Answer:
         return self._has_text or bool(self._calls)
 
     @property
+    def finish(self) -> str:
+        """Why the model stopped, such as "stop" or "length"; "" as long as it has not."""
+        return self._finish
+
+    @property
     def finished(self) -> bool:
         """The model has said why it stopped; only the usage may still come."""
         return bool(self._finish)
