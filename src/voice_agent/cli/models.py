@@ -1,71 +1,58 @@
 """`voice-agent models`: what can be fetched, fetch it, check it."""
 
 import asyncio
-import contextlib
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated
+import sys
+from typing import Annotated, TypeAlias
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
 
+from voice_agent.cli.fetching import reporting
+from voice_agent.cli.options import JsonOption, SetOption, settings_with
+from voice_agent.cli.output import print_json, print_line, print_table
 from voice_agent.errors import ModelError
-from voice_agent.models import FetchProgress, Model, ModelState, ModelStore, Verification, default_root
+from voice_agent.models import Model, ModelState, ModelStore, Verification, default_root
 from voice_agent.models.disk import megabytes
-from voice_agent.models.progress import Report
 
-app = typer.Typer(help="The model weights: list, fetch and verify them.", no_args_is_help=True)
+app = typer.Typer(help="List, fetch and verify the model weights.", no_args_is_help=True)
 
-ModelsDir = Annotated[
-    Path | None, typer.Option("--models-dir", help="The folder of the models. Default: $MODELS_DIR or the cache folder.")
+DirOption: TypeAlias = Annotated[
+    str | None, typer.Option("--models-dir", metavar="FOLDER", help="Where weights are kept, for this run.")
 ]
 
-_HASHES = {
-    "measured": "pinned: measured by the project",
-    "published": "pinned: as published",
-    "hub": "not pinned: the hub's own is demanded at the fetch and kept",
+HASHES = {
+    "measured": "pinned (measured)",
+    "published": "pinned (published)",
+    "hub": "the hub's own, kept at the fetch",
 }
-_STATE_STYLES = {
-    ModelState.PRESENT: "green",
-    ModelState.PARTIAL: "yellow",
-    ModelState.MISSING: "dim",
-    ModelState.DAMAGED: "bold red",
-}
-
-PLAIN_STEP = 0.1
-"""Without a terminal, a line is printed for each tenth of a transfer."""
+"""Where the hash comes from that a file must have."""
 
 
 @app.command("list")
-def list_models(
-    models_dir: ModelsDir = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
-) -> None:
-    """Shows every model of the catalogue, and what is on this machine."""
-    store = _store(models_dir)
+def list_models(assignments: SetOption = None, models_dir: DirOption = None, as_json: JsonOption = False) -> None:
+    """Show every model that can be fetched, and what is on this machine."""
+    store = _store(assignments, models_dir)
     if as_json:
-        typer.echo(json.dumps([_as_json(store, model) for model in store.catalogue.models], indent=2))
+        print_json([_facts(store, model) for model in store.catalogue.models])
         return
-    console = Console()
-    console.print(_table(store))
-    console.print(f"Folder: {store.root}", soft_wrap=True, highlight=False)
+    print_table(
+        ("name", "kind", "size", "licence", "state", "hash", "source"), [_row(store, model) for model in store.catalogue.models]
+    )
+    print_line("* needed by a start without keys and servers", style="dim")
+    print_line(f"Folder: {store.root}", style="dim")
 
 
 @app.command()
 def fetch(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Names as `list` shows them.")] = None,
     all_embedded: Annotated[
-        bool, typer.Option("--all-embedded", help="The models that a start without keys and servers needs.")
+        bool, typer.Option("--all-embedded", help="Those that a start without keys and servers needs.")
     ] = False,
-    models_dir: ModelsDir = None,
+    assignments: SetOption = None,
+    models_dir: DirOption = None,
 ) -> None:
-    """Fetches models, checks their hashes and puts them in place. What is there and whole is left alone."""
-    store = _store(models_dir)
-    wanted = [*(names or ()), *(store.catalogue.embedded() if all_embedded else ())]
+    """Fetch models, check their hashes and put them in place. What is there and whole is left alone."""
+    store = _store(assignments, models_dir)
+    wanted = list(dict.fromkeys([*(names or ()), *(store.catalogue.embedded() if all_embedded else ())]))
     if not wanted:
         raise ModelError(
             "No model was named",
@@ -73,31 +60,32 @@ def fetch(
             code="model.unknown",
         )
     for name in wanted:
-        store.catalogue.find(name)
-    with _reporting(Console(stderr=True)) as report:
+        store.catalogue.find(name)  # a slip in the last name is told before the first is fetched
+    with reporting(sys.stderr) as report:
         asyncio.run(store.ensure(wanted, report))
-    for name in dict.fromkeys(wanted):
-        typer.echo(f"{name}: in {store.folder(name)}")
+    for name in wanted:
+        print_line(f"{name}: in {store.folder(name)}")
 
 
 @app.command()
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Default: all that are on this machine.")] = None,
-    models_dir: ModelsDir = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Default: all that are on this machine.")] = None,
+    assignments: SetOption = None,
+    models_dir: DirOption = None,
 ) -> None:
-    """Reads every byte of the models and compares the hashes. Exit code 1 when one is damaged or not there."""
-    store = _store(models_dir)
+    """Read every byte of the models and compare the hashes. Exit code 1 when one is damaged or not there."""
+    store = _store(assignments, models_dir)
     here = [name for name in store.catalogue.names() if store.state(name) is not ModelState.MISSING]
     wanted = list(dict.fromkeys(names or here))
     if not wanted:
-        typer.echo(f"No models are in {store.root}")
+        print_line(f"No models are in {store.root}")
         return
     results = asyncio.run(_verified(store, wanted))
-    bad = [result for result in results if result.problems]
+    bad = [result.model for result in results if result.problems]
     if bad:
         raise ModelError(
             f"{len(bad)} of {len(results)} models {'is' if len(bad) == 1 else 'are'} not whole",
-            remedy=f"Fetch again with: voice-agent models fetch {' '.join(result.model for result in bad)}",
+            remedy=f"Run: voice-agent models fetch {' '.join(bad)}",
             code="model.damaged",
         )
 
@@ -106,16 +94,17 @@ async def _verified(store: ModelStore, names: list[str]) -> list[Verification]:
     results = []
     for name in names:
         result = await store.verify(name)
-        typer.echo(f"{name}: {'; '.join(result.problems) or 'ok'}")
+        print_line(f"{name}: {'; '.join(result.problems) or 'ok'}")
         results.append(result)
     return results
 
 
-def _store(models_dir: Path | None) -> ModelStore:
-    return ModelStore(models_dir if models_dir is not None else default_root())
+def _store(assignments: list[str] | None, models_dir: str | None) -> ModelStore:
+    models = settings_with(assignments, models__dir=models_dir).values.models
+    return ModelStore(models.dir or default_root(), hub_url=models.hub_url, offline=models.offline)
 
 
-def _as_json(store: ModelStore, model: Model) -> dict[str, object]:
+def _facts(store: ModelStore, model: Model) -> dict[str, object]:
     return {
         "name": model.name,
         "kind": model.kind,
@@ -125,87 +114,19 @@ def _as_json(store: ModelStore, model: Model) -> dict[str, object]:
         "attribution": model.attribution,
         "embedded": model.embedded,
         "state": store.state(model.name).value,
-        "sources": [source.label for source in model.sources],
         "hashes": model.hashes,
+        "sources": [source.label for source in model.sources],
         "folder": str(store.folder(model.name)),
     }
 
 
-def _table(store: ModelStore) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("name", "kind", "size", "licence", "state", "source", "hashes"):
-        table.add_column(column, no_wrap=column in ("name", "size", "state"), justify="right" if column == "size" else "left")
-    for model in store.catalogue.models:
-        state = store.state(model.name)
-        table.add_row(
-            f"{model.name}{' *' if model.embedded else ''}",
-            model.kind,
-            megabytes(model.bytes),
-            model.licence,
-            f"[{_STATE_STYLES[state]}]{state}[/]",
-            model.sources[0].label,
-            _HASHES[model.hashes],
-        )
-    table.caption = "* needed by a start without keys and servers"
-    table.caption_justify = "left"
-    return table
-
-
-@contextlib.contextmanager
-def _reporting(console: Console) -> Iterator[Report]:
-    """Bars on a terminal, plain lines elsewhere; both on standard error."""
-    if not console.is_terminal:
-        yield _PlainLines(console).report
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+def _row(store: ModelStore, model: Model) -> tuple[str, ...]:
+    return (
+        f"{model.name}{' *' if model.embedded else ''}",
+        model.kind,
+        megabytes(model.bytes),
+        model.licence,
+        store.state(model.name).value,
+        HASHES[model.hashes],
+        ", ".join(source.label for source in model.sources),
     )
-    with Progress(*columns, console=console) as progress:
-        yield _Bars(progress).report
-
-
-@dataclass(slots=True)
-class _Bars:
-    progress: Progress
-    tasks: dict[str, TaskID] = field(default_factory=dict)
-
-    def report(self, fetched: FetchProgress) -> None:
-        task = self.tasks.get(fetched.model)
-        if task is None:
-            task = self.tasks[fetched.model] = self.progress.add_task(fetched.model, total=fetched.bytes_total, note="")
-        note = fetched.source or fetched.phase
-        self.progress.update(task, total=fetched.bytes_total, completed=fetched.bytes_done, note=note)
-
-
-@dataclass(slots=True)
-class _PlainLines:
-    console: Console
-    told: dict[str, tuple[str, str, int]] = field(default_factory=dict)
-    """For each model the phase, the source and the tenth that were told last."""
-
-    def report(self, fetched: FetchProgress) -> None:
-        share = fetched.bytes_done / fetched.bytes_total if fetched.bytes_total else 0.0
-        step = int(share / PLAIN_STEP) if fetched.phase == "downloading" else 0
-        now = (fetched.phase, fetched.source, step)
-        if self.told.get(fetched.model) == now:
-            return
-        self.told[fetched.model] = now
-        self.console.print(self._line(fetched, share), soft_wrap=True, highlight=False, markup=False)
-
-    @staticmethod
-    def _line(fetched: FetchProgress, share: float) -> str:
-        match fetched.phase:
-            case "downloading":
-                size = megabytes(fetched.bytes_total)
-                return f"{fetched.model}: downloading from {fetched.source}, {share:.0%} of {size}"
-            case "waiting":
-                return f"{fetched.model}: another process is fetching it, waiting"
-            case "checking":
-                return f"{fetched.model}: checking"
-            case "done":
-                return f"{fetched.model}: done"

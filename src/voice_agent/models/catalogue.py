@@ -132,7 +132,7 @@ class Catalogue(_Entry):
         near = difflib.get_close_matches(name, self.names(), n=3, cutoff=0.5)
         raise ModelError(
             f"There is no model named {name[:80]!r} in the catalogue",
-            remedy=f"Did you mean {' or '.join(near)}?" if near else f"Known models: {', '.join(self.names())}",
+            remedy=f"Perhaps {' or '.join(near)}" if near else f"Known models: {', '.join(self.names())}",
             code="model.unknown",
         )
 

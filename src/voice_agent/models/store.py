@@ -21,7 +21,7 @@ from voice_agent.models.disk import disk_errors, exclusive, in_thread, sha256_of
 from voice_agent.models.fetcher import Fetcher, by_hand, progress_of, space_needed, together
 from voice_agent.models.hub import FIRST_PAUSE_S, Hub, hub_token_from_environment, hub_url_from_environment
 from voice_agent.models.progress import Report, ignore
-from voice_agent.models.stamp import read_stamp, try_write_stamp
+from voice_agent.models.stamp import distrust, read_stamp, try_write_stamp
 
 AT_ONCE = 3
 """Models fetched at the same time: enough to fill a line, few enough for each to end soon."""
@@ -84,7 +84,7 @@ class ModelStore:
         return self.root / self.catalogue.find(name).name
 
     def state(self, name: str) -> ModelState:
-        """A look at the sizes only: under a millisecond, whatever the model's size."""
+        """A look at the sizes only: under a millisecond, whatever the model's size (but blocking: it asks the disk)."""
         model = self.catalogue.find(name)
         sizes = [(size_of(self.root / name / file.name), file.bytes) for file in model.files]
         if any(size not in (None, expected) for size, expected in sizes):
@@ -174,11 +174,14 @@ class ModelStore:
         folder = self.root / model.name
         stamp = read_stamp(folder)
         sound = self._sound_files(model)
-        problems = tuple(_problem(folder, file, stamp is not None) for file in model.files if file.name not in sound)
+        unsound = [file for file in model.files if file.name not in sound]
+        problems = tuple(_problem(folder, file, stamp is not None) for file in unsound)
         if state is ModelState.PRESENT and problems:
             state = ModelState.DAMAGED
         if not problems:
             try_write_stamp(folder, sound, stamp.source if stamp else BY_HAND)
+        elif stamp is not None:
+            distrust(folder, stamp, {file.name for file in unsound})
         return Verification(model=model.name, state=state, problems=problems)
 
     def _offline(self, model: Model) -> ModelError:

