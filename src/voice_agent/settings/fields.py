@@ -1,5 +1,6 @@
 """Field types of the settings tree: how text from an environment or a flag becomes a value, and which values can be."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -49,11 +50,13 @@ AnyCase = BeforeValidator(_lower)
 Threads: TypeAlias = Annotated[int, Field(ge=1, le=256)] | None
 """None: as many as suit the machine."""
 
-Language: TypeAlias = Annotated[
-    str | None,
-    BeforeValidator(_language),
+LanguageCode: TypeAlias = Annotated[
+    str,
     Field(pattern=r"^[a-z]{2,3}(-[a-z]{2,4})?$", json_schema_extra={"allowed": "a language code such as en or pt-br, or auto"}),
 ]
+
+Language: TypeAlias = Annotated[LanguageCode | None, BeforeValidator(_language)]
+"""None: detect it."""
 
 HttpUrl: TypeAlias = Annotated[
     str, Field(pattern=r"^https?://[^\s/]+", json_schema_extra={"allowed": "an address that begins with http:// or https://"})
@@ -62,6 +65,11 @@ HttpUrl: TypeAlias = Annotated[
 ApiKey: TypeAlias = Annotated[SecretStr, AfterValidator(_usable_key)] | None
 
 UserPath: TypeAlias = Annotated[Path, AfterValidator(_path)] | None
+
+
+def without_password(text: str) -> str:
+    """ "http://me:secret@host" as "http://…@host"."""
+    return re.sub(r"//[^/@\s]*@", "//…@", text)
 
 
 def allowed(schema: dict[str, Any]) -> str:

@@ -7,7 +7,6 @@ command would pay.
 
 import functools
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from voice_agent.errors import SettingsError
 from voice_agent.settings import sources
-from voice_agent.settings.fields import allowed
+from voice_agent.settings.fields import allowed, without_password
 from voice_agent.settings.tree import Settings
 
 SHOWN_CHARACTERS = 80
@@ -111,7 +110,7 @@ def shown(value: object) -> str:
         case tuple():
             return ",".join(map(str, value)) or "off"
         case _:
-            return re.sub(r"//[^/@\s]*@", "//…@", str(value))
+            return without_password(str(value))
 
 
 def _value(values: Settings, path: str) -> object:

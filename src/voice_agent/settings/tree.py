@@ -4,12 +4,13 @@ A field `model` of the group `stt` is `stt.model` for flags and `STT_MODEL` in t
 once (load.py), frozen, and passed down in slices.
 """
 
-from typing import Annotated, Literal, Self, TypeAlias
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voice_agent.conversation.settings import EndpointingSettings
-from voice_agent.settings.fields import AnyCase, ApiKey, HttpUrl, Items, ItemsOrOff, Language, Threads, UserPath
+from voice_agent.settings.fields import AnyCase, ApiKey, HttpUrl, Items, ItemsOrOff, Language, Threads, UserPath, without_password
 
 SttEngine: TypeAlias = Literal["faster-whisper", "moonshine"]
 TurnEngine: TypeAlias = Literal["smart-turn"]
@@ -29,6 +30,10 @@ HOLDS_S: dict[TurnMode, tuple[float, float]] = {
 class Group(BaseModel):
     # No word of a value in pydantic's own messages: it might be a secret. load.py writes the messages.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, without_password(value) if isinstance(value, str) else value
 
 
 class AudioSettings(Group):

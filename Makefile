@@ -1,0 +1,56 @@
+# make run and make test set up what they need, in .venv, and start at once when it is there.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+SAMPLES ?= samples/name.wav samples/voice-ai.wav
+ARGS ?=
+
+BIN := .venv/bin
+RUN_READY := .venv/.ready-run
+DEV_READY := .venv/.ready-dev
+WEIGHTS_READY := .venv/.ready-weights
+
+# A virtual environment holds absolute paths: one that was made elsewhere is made anew.
+ifneq ($(shell cat .venv/.place 2>/dev/null),$(CURDIR))
+$(RUN_READY) $(DEV_READY): FORCE
+endif
+
+.PHONY: help run test check fix lock clean FORCE
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
+
+run: $(RUN_READY) ## hold a conversation on a spoken sample (SAMPLES="a.wav b.wav", ARGS="--output talk.wav")
+	@$(BIN)/voice-agent talk $(addprefix --input ,$(SAMPLES)) $(ARGS)
+
+test: check $(WEIGHTS_READY) ## all checks and all tests (ARGS for pytest)
+	$(BIN)/pytest $(ARGS)
+
+check: $(DEV_READY) ## style, types and the layers of the architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(DEV_READY) ## format the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(DEV_READY) ## write requirements/ anew from pyproject.toml (UPGRADE=--upgrade for newer versions)
+	@scripts/lock.sh $(UPGRADE)
+
+clean: ## remove the virtual environment and caches, not the weights
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(RUN_READY): requirements/run.txt requirements/uv.txt pyproject.toml scripts/setup.sh
+	@scripts/setup.sh run
+
+$(DEV_READY): requirements/dev.txt requirements/uv.txt pyproject.toml scripts/setup.sh
+	@scripts/setup.sh dev
+
+$(WEIGHTS_READY): $(DEV_READY) src/voice_agent/models/catalogue.json
+	$(BIN)/voice-agent models fetch --all-embedded
+	@touch $@
