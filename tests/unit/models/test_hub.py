@@ -99,6 +99,16 @@ async def test_connection_that_keeps_breaking_is_given_up_and_the_half_stays(hub
     assert await state_of(store) is ModelState.PRESENT
 
 
+@pytest.mark.parametrize("pinned", [True, False])
+async def test_file_that_is_whole_already_is_kept_when_another_failed(pinned: bool, hub: HubServer, tmp_path: Path) -> None:
+    config = hub.files.pop(path_of("config.json"))
+    store = store_at(hub, tmp_path, catalogue=hub_catalogue(pinned=pinned))
+    await refused(store)
+    hub.files[path_of("config.json")] = config
+    await store.fetch("tiny")
+    assert [request.path for request in hub.requests] == [path_of(f) for f in ("model.bin", "config.json", "config.json")]
+
+
 async def test_server_that_ignores_ranges_is_read_from_the_beginning(hub: HubServer, tmp_path: Path) -> None:
     hub.cut_after = [100_000]
     hub.ignore_range = True
@@ -217,10 +227,11 @@ async def test_token_stays_with_the_hub_when_it_redirects(hub: HubServer, tmp_pa
 
 async def test_hash_is_taken_from_the_answer_that_advertises_it(hub: HubServer, tmp_path: Path) -> None:
     """A repository that was renamed redirects once more, without a hash."""
-    async with HubServer(files=hub_files(), linked_etag=None).running() as storage:
-        async with HubServer(files=hub_files(), storage_url=storage.url).running() as renamed:
-            hub.storage_url, hub.linked_etag = renamed.url, None
-            await store_at(hub, tmp_path, catalogue=hub_catalogue(pinned=False)).fetch("tiny")
+    storage, renamed = HubServer(files=hub_files(), linked_etag=None), HubServer(files=hub_files())
+    async with storage.running(), renamed.running():
+        renamed.storage_url = storage.url
+        hub.storage_url, hub.linked_etag = renamed.url, None
+        await store_at(hub, tmp_path, catalogue=hub_catalogue(pinned=False)).fetch("tiny")
 
 
 @pytest.mark.parametrize("token", ["two\nlines", "ключ"])
