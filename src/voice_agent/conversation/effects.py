@@ -58,11 +58,12 @@ class StartReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SayText:
-    """Speak this text as reply `reply_id`, without the language model: an apology for a reply that was lost, or similar.
-    `notice` names which text of the catalogue it is."""
+    """Speak a text as reply `reply_id`, without the language model: `text`, or the notice of that name in the person's language
+    (an apology for a reply that was lost, or for words that were not understood)."""
 
     reply_id: int
-    notice: Literal["reply_lost", "not_understood"]
+    notice: Literal["reply_lost", "not_understood"] | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

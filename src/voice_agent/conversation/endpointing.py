@@ -1,8 +1,9 @@
 """The hold: how long silence must last before a turn counts as ended. Pure arithmetic.
 
-Three sources are fused: how finished the words are, how finished they sound (turn probability), and how long this speaker's
-own pauses inside turns are. None is a gate alone: Smart Turn calls hard cuts complete and read speech incomplete, punctuation
-of a recogniser is a guess, and people differ (reference: benchmarks §1 and §3d).
+Three sources are fused: how finished it sounds (turn probability), how finished the words are, and how long this speaker's own
+pauses inside turns are. The sound leads: a recogniser puts a full stop behind half a sentence. Words that promise more (a
+comma, "and", "to") take it back, a question mark supports it. Each is wrong at times, so none is a gate: together they only
+make the wait longer or shorter.
 """
 
 from dataclasses import dataclass
@@ -10,12 +11,24 @@ from dataclasses import dataclass
 from voice_agent.conversation.settings import EndpointingSettings
 from voice_agent.conversation.words import completeness
 
-NEUTRAL_PROBABILITY = 0.5
-"""Taken while the turn detector has not answered, or where there is none."""
+CERTAIN = 0.9
+"""From this score on the shortest hold is enough: on the human clips no pause inside a turn reaches it unless the sentence
+had ended there, and all conversational ends do."""
 
-TEXT_WEIGHT = 0.55
-"""Share of the words in the score; the rest is the sound. On the clips the words separate better once a recogniser
-punctuates, the sound better where it does not."""
+HOPELESS = 0.35
+"""Down here the longest hold applies."""
+
+PROMISES_MORE = 0.2
+"""Words below this completeness take back what the sound says ..."""
+
+TAKEN_BACK = 0.4
+"""... to this share of it."""
+
+ASKS = 0.9
+"""Words above this completeness (a question) support it ..."""
+
+SUPPORT = 0.4
+"""... by this share of what is missing."""
 
 PAUSE_DECAY = 0.75
 """Weight of the old estimate when a new pause is seen: the last four or so pauses count."""
@@ -28,9 +41,15 @@ CUT_OFF_WINDOW_S = 1.0
 
 
 def finished(text: str, probability: float | None) -> float:
-    """Score in [0, 1] that the turn has ended."""
-    sound = NEUTRAL_PROBABILITY if probability is None else probability
-    return TEXT_WEIGHT * completeness(text) + (1.0 - TEXT_WEIGHT) * sound
+    """Score in [0, 1] that the turn has ended. `probability` None: the sound is not known (yet)."""
+    said = completeness(text)
+    if probability is None:
+        return said
+    if said <= PROMISES_MORE:
+        return probability * TAKEN_BACK
+    if said >= ASKS:
+        return probability + (1.0 - probability) * SUPPORT
+    return probability
 
 
 @dataclass(slots=True)
@@ -53,11 +72,9 @@ class PauseModel:
 
 def hold_s(text: str, probability: float | None, pauses: PauseModel, settings: EndpointingSettings) -> float:
     """Seconds of silence after which the turn is committed."""
-    score = finished(text, probability)
-    span = settings.max_hold_s - settings.min_hold_s
-    # Quadratic: certain ends are answered at once, doubt grows the wait quickly.
-    hold = settings.min_hold_s + span * (1.0 - score) ** 2
-    if settings.learn and pauses.typical_s > 0.0:
-        # The less finished it sounds, the more a known pause of this speaker counts.
-        hold = max(hold, min(settings.max_hold_s, pauses.typical_s * 1.1) * (1.0 - score) + settings.min_hold_s * score)
-    return hold
+    doubt = min(1.0, max(0.0, (CERTAIN - finished(text, probability)) / (CERTAIN - HOPELESS)))
+    shortest = settings.min_hold_s
+    if settings.learn and doubt > 0.0:
+        # A known pause of this speaker is waited for as soon as there is any doubt.
+        shortest = max(shortest, min(settings.max_hold_s, pauses.typical_s * 1.1))
+    return shortest + (settings.max_hold_s - shortest) * doubt

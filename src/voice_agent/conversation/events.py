@@ -113,6 +113,13 @@ class ReplyRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SayRequested:
+    """The agent shall say this (a greeting). Dropped if somebody speaks or a reply is on its way."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyCancelled:
     """The client (or the person, by a button) wants the agent to stop."""
 
@@ -185,6 +192,7 @@ Event: TypeAlias = (
     | InputCommitted
     | InputCleared
     | ReplyRequested
+    | SayRequested
     | ReplyCancelled
     | ReplyTextAdded
     | ReplyGenerated

@@ -57,11 +57,11 @@ class Floor:
         self._context.emit(do.StartReply(reply_id=self.reply.reply_id, instructions=instructions, idle=idle))
         self._take_place()
 
-    def say(self, notice: Literal["reply_lost", "not_understood"]) -> None:
+    def say(self, notice: Literal["reply_lost", "not_understood"] | None = None, *, text: str = "") -> None:
         """A canned text."""
         self._begin(Turning.ORDER)
         self.reply.notice = True
-        self._context.emit(do.SayText(reply_id=self.reply.reply_id, notice=notice))
+        self._context.emit(do.SayText(reply_id=self.reply.reply_id, notice=notice, text=text))
         self._take_place()
 
     def commit(self) -> None:

@@ -125,6 +125,9 @@ class Machine:
             case on.ReplyRequested():
                 self._floor.end(only=Replying.DRAFT)
                 self._owe(event.instructions)
+            case on.SayRequested():
+                if self.reply.state is Replying.NONE and not self._someone_is_open():
+                    self._floor.say(text=event.text)
             case on.ReplyCancelled():
                 self._floor.end(interrupted=True)
                 self._owed = None

@@ -104,5 +104,5 @@ def completeness(text: str) -> float:
     if end in "?？؟":
         return 0.95
     if end in SENTENCE_END:
-        return 0.8 if len(said) > 2 or said[0] in ANSWERS else 0.6
+        return 0.7 if len(said) > 2 or said[0] in ANSWERS else 0.6
     return 0.45

@@ -15,7 +15,7 @@ from voice_agent.audio.framing import Framer
 from voice_agent.audio.pcm import Samples
 from voice_agent.conversation import events as on
 from voice_agent.conversation.segmentation import End, Onset, SegmentationSettings, SpeechSegmenter
-from voice_agent.engines.base import INPUT_RATE, Engines, SttStream, Transcript
+from voice_agent.engines.base import INPUT_RATE, Engines, SttStream, Transcript, VadModel
 
 PRE_ROLL_S = 0.56
 """Audio that is kept for the recogniser before the onset is known (which takes 64 ms of it): soft beginnings count."""
@@ -249,3 +249,10 @@ class Listener:
 
     def close(self) -> None:
         self.end_turn()
+
+
+def holds_speech(vad: VadModel, samples: Samples) -> bool:
+    """Whether a whole recording has an utterance in it. Blocking: about 2 ms for each second of audio."""
+    stream, segmenter = vad.stream(), SpeechSegmenter(vad.window_samples)
+    windows = Framer(vad.window_samples).push(samples)
+    return any(isinstance(segmenter.process(stream.probability(window)), Onset) for window in windows)

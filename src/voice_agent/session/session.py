@@ -121,6 +121,10 @@ class Session:
                 listener.close()
             self._ended.set()
 
+    def say(self, text: str) -> None:
+        """Has the agent say this, if nobody speaks and no reply is on its way. For a greeting call it before or after `run`."""
+        self._inbox.post(on.SayRequested(text=text))
+
     async def aclose(self) -> None:
         """Ends the conversation; returns when it has ended, within 2 s."""
         if self._started_at is None or self._ended.is_set():
@@ -268,7 +272,7 @@ class Session:
             case do.StartReply():
                 self._start_reply(effect, now)
             case do.SayText():
-                text = notice_text(effect.notice, self._language())
+                text = notice_text(effect.notice, self._language()) if effect.notice else effect.text
                 run = self._begin_reply(effect.reply_id, speculative=False, now=now)
                 self._run_reply(run, run.say(text))
             case do.CommitReply():
