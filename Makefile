@@ -11,7 +11,6 @@ ARGS ?=
 BIN := .venv/bin
 RUN_READY := .venv/.ready-run
 DEV_READY := .venv/.ready-dev
-WEIGHTS_READY := .venv/.ready-weights
 
 # A virtual environment holds absolute paths: one that was made elsewhere is made anew.
 ifneq ($(shell cat .venv/.place 2>/dev/null),$(CURDIR))
@@ -26,7 +25,8 @@ help: ## list these commands
 run: $(RUN_READY) ## hold a conversation on a spoken sample (SAMPLES="a.wav b.wav", ARGS="--output talk.wav")
 	@$(BIN)/voice-agent talk $(addprefix --input ,$(SAMPLES)) $(ARGS)
 
-test: check $(WEIGHTS_READY) ## all checks and all tests (ARGS for pytest)
+test: check ## all checks and all tests (ARGS for pytest)
+	@$(BIN)/voice-agent models fetch --all-embedded
 	$(BIN)/pytest $(ARGS)
 
 check: $(DEV_READY) ## style, types and the layers of the architecture
@@ -50,7 +50,3 @@ $(RUN_READY): requirements/run.txt requirements/uv.txt pyproject.toml scripts/se
 
 $(DEV_READY): requirements/dev.txt requirements/uv.txt pyproject.toml scripts/setup.sh
 	@scripts/setup.sh dev
-
-$(WEIGHTS_READY): $(DEV_READY) src/voice_agent/models/catalogue.json
-	$(BIN)/voice-agent models fetch --all-embedded
-	@touch $@

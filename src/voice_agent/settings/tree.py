@@ -163,7 +163,7 @@ class TtsSettings(Group):
         default=None, min_length=1, max_length=200, description="Voice, or a blend such as af_heart:0.7+am_adam:0.3"
     )
     speed: float = Field(default=1.0, ge=0.5, le=2, description="1 is the voice's own pace")
-    language: Language = Field(default=None, description="Language spoken; auto follows the speaker's language")
+    language: Language = Field(default=None, description="Language that the agent speaks; auto is English")
 
 
 class KokoroSettings(Group):
