@@ -41,8 +41,9 @@ def clip(name: str) -> Samples:
 
 # ---------------------------------------------------------------- comparing
 
-NUMBERS = dict(zip("zero one two three four five six seven eight nine ten".split(), "0 1 2 3 4 5 6 7 8 9 10".split(), strict=True))
-SAME = NUMBERS | {"mister": "mr", "third": "3rd", "fourth": "4th", "fifth": "5th"}
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+SAME = {word: str(value) for value, word in enumerate(NUMBERS)}
+SAME |= {"mister": "mr", "third": "3rd", "fourth": "4th", "fifth": "5th"}
 
 
 def plain(text: str) -> str:
@@ -65,8 +66,9 @@ def _library() -> tuple[ctypes.CDLL, int]:
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     rate = library.espeak_Initialize(_SYNCHRONOUS, 200, str(Path(espeakng_loader.get_data_path()).parent).encode(), _NO_EXIT)
+    number = ctypes.c_uint
     library.espeak_Synth.argtypes = [
-        ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p,
+        ctypes.c_void_p, ctypes.c_size_t, number, ctypes.c_int, number, number, ctypes.c_void_p, ctypes.c_void_p,
     ]  # fmt: skip
     return library, rate
 

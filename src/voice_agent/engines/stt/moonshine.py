@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from voice_agent.engines.admission import Lane, Stop
+from voice_agent.engines.admission import Lane
 from voice_agent.engines.base import INPUT_RATE, Samples, SttCapabilities
 from voice_agent.engines.onnx_session import onnx_errors, open_session
 from voice_agent.engines.stt import moonshine_decoder
 from voice_agent.engines.stt.languages import primary
 from voice_agent.engines.stt.moonshine_decoder import GreedyDecoder, Tokens
 from voice_agent.engines.stt.moonshine_tokens import join, read_vocabulary
-from voice_agent.engines.stt.recogniser import Decoded, DecodeRequest
-from voice_agent.engines.stt.stream import BufferedStream
+from voice_agent.engines.stt.recogniser import Decoded, DecodeRequest, Stopped
+from voice_agent.engines.stt.stream import BufferedStream, warm_up
 from voice_agent.errors import EngineFailed, EngineUnavailable
 
 NAME, MODEL = "moonshine", "moonshine-tiny-en"
@@ -44,9 +44,10 @@ class Moonshine:
     model = MODEL
     capabilities = SttCapabilities(languages=(LANGUAGE,))
 
-    def __init__(self, encoder: Any, decoder: Any, vocabulary: tuple[bytes, ...], *, workers: int) -> None:
+    def __init__(self, encoder: Any, decoder: Any, vocabulary: tuple[bytes, ...], *, threads: int, workers: int) -> None:
         self._recogniser = MoonshineRecogniser(encoder, decoder, vocabulary)
         self._lane = Lane(NAME, workers=workers)
+        self.detail = f"{workers} x {threads} CPU threads"
 
     def stream(self, *, session: str, language: str | None = None, hint: str = "") -> BufferedStream:
         """`hint` is not used: the model cannot be told words. Another language than English raises `EngineUnavailable`."""
@@ -59,6 +60,9 @@ class Moonshine:
                 code="stt.unknown_language",
             )
         return BufferedStream(self._recogniser, self._lane, session=session, language=LANGUAGE)
+
+    async def warm_up(self) -> None:
+        await warm_up(self._recogniser, self._lane)
 
     async def aclose(self) -> None:
         await self._lane.aclose()
@@ -77,7 +81,7 @@ def load(folder: Path, *, threads: int = 1, workers: int = 1) -> Moonshine:
 
     encoder = open_file("encoder_model.ort", ENCODER_INPUTS)
     decoder = open_file("decoder_model_merged.ort", moonshine_decoder.INPUTS)
-    return Moonshine(encoder, decoder, vocabulary, workers=workers)
+    return Moonshine(encoder, decoder, vocabulary, threads=threads, workers=workers)
 
 
 class MoonshineRecogniser:
@@ -91,7 +95,7 @@ class MoonshineRecogniser:
         self._vocabulary = vocabulary
         self._errors = onnx_errors()
 
-    def decode(self, samples: Samples, request: DecodeRequest, stop: Stop) -> Decoded:
+    def decode(self, samples: Samples, request: DecodeRequest, stop: Stopped) -> Decoded:
         seconds = samples.size / INPUT_RATE
         cap = max(FEWEST_TOKENS, ceil(TOKENS_PER_SECOND * seconds))
         try:
@@ -108,7 +112,7 @@ class MoonshineRecogniser:
             serves_as_final=True,
         )
 
-    def _tokens(self, samples: Samples, cap: int, draft: tuple[int, ...], stop: Stop) -> Tokens:
+    def _tokens(self, samples: Samples, cap: int, draft: tuple[int, ...], stop: Stopped) -> Tokens:
         if stop():
             return Tokens()
         audio = np.ascontiguousarray(samples[np.newaxis])

@@ -9,7 +9,6 @@ close is therefore decided by a single step.
 numpy arrays and not OrtValues: measured, they are equally fast (2.6 ms a token on one core), and simpler.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voice_agent.engines.stt.loops import loop_length, without_loop
+from voice_agent.engines.stt.recogniser import Stopped
 
 Hidden: TypeAlias = NDArray[np.float32]
 Logits: TypeAlias = NDArray[np.float32]
@@ -77,9 +77,7 @@ class GreedyDecoder:
     def __init__(self, session: Any) -> None:
         self._session = session
 
-    def decode(
-        self, hidden: Hidden, mask: NDArray[np.int64], *, cap: int, draft: tuple[int, ...], stop: Callable[[], bool]
-    ) -> Tokens:
+    def decode(self, hidden: Hidden, mask: NDArray[np.int64], *, cap: int, draft: tuple[int, ...], stop: Stopped) -> Tokens:
         """At most `cap` tokens for the encoder's `hidden` states (1, frames, 288); `mask` (1, samples) marks the audio.
 
         Returns what there is when `stop` is set.
@@ -90,7 +88,7 @@ class GreedyDecoder:
         cache = _Cache(self._session, hidden, mask)
         tokens.take(cache.begin())
         while not tokens.done and len(tokens.ids) < cap and not stop():
-            guess = tokens.continuation(draft[:cap])
+            guess = tokens.continuation(draft[: cap - 1])
             if not guess or _leaves_doubt(cache, tokens, guess):
                 tokens.take(cache.after(tokens.ids[-1])[0])
             tokens.end_loop()

@@ -1,11 +1,14 @@
 """What one speech-to-text engine does on a worker thread; everything around it is stream.py."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from voice_agent.engines.admission import Stop
 from voice_agent.engines.base import Samples
+
+Stopped: TypeAlias = Callable[[], bool]
+"""Asked between the steps of a decode: true when it should end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +51,10 @@ class Recogniser(Protocol):
     @property
     def name(self) -> str: ...
 
-    def decode(self, samples: Samples, request: DecodeRequest, stop: Stop) -> Decoded:
+    def decode(self, samples: Samples, request: DecodeRequest, stop: Stopped) -> Decoded:
         """The text of `samples`, which is never empty and only read. Blocking.
 
-        Asks `stop` between its steps and returns early when it is set; what it returns then is only used as a draft.
+        Asks `stop` between its steps and returns early when it says so; what it returns then is only used as a draft.
         Raises `EngineFailed`.
         """
         ...

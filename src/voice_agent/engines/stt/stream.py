@@ -1,7 +1,7 @@
 """One turn of one speaker on any engine: interim texts on a growing buffer, finals first, bounded for turns of any length.
 
 How a long turn stays cheap: text is *frozen* (kept, its audio forgotten) up to the boundary of an earlier final, which lies in a
-pause, once the buffer is longer than 10 s; where there was no pause for 20 s, at the quietest moment (windows.py). What
+pause, once the buffer is longer than 10 s; where there was no pause for 16 s, at the quietest moment (windows.py). What
 follows is always decoded anew as a whole, so that a word may still change when more of its sentence is heard.
 """
 
@@ -9,6 +9,8 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from voice_agent.engines.admission import Lane, Priority, Stop
 from voice_agent.engines.base import INPUT_RATE, Samples, Transcript
@@ -21,6 +23,9 @@ from voice_agent.errors import EngineUnavailable
 
 FREEZE_AFTER = 10 * INPUT_RATE
 """Decoding costs grow linearly up to about 10 s and faster beyond."""
+
+WARM_UP_SAMPLES = 4 * INPUT_RATE
+"""A usual turn."""
 
 UNTOLD_LANGUAGE = "en"
 """What a transcript without text says when the session has no language yet."""
@@ -77,16 +82,17 @@ class BufferedStream:
         if self._answer is not None and self._answer.samples == self._accepted():
             return self._answer.transcript
         try:
-            outcome = await self._decode(Priority.PARTIAL)
+            return self._settle(await self._decode(Priority.PARTIAL), final=False)
         except asyncio.CancelledError:
             if _cancelled_by_caller():
                 raise
-            return None  # a final took its place, or the turn was closed
+            return None  # a final of this turn took its place, or the turn was closed
+        except _GaveWay:
+            return None
         except EngineUnavailable as error:
             if error.code == "engine.overloaded":
                 return None
             raise
-        return self._settle(outcome, final=False)
 
     async def final(self) -> Transcript:
         """Free where nothing was accepted since the last final, or since a partial that a final would repeat."""
@@ -128,16 +134,18 @@ class BufferedStream:
         """A job for a worker, on what is known now."""
         recogniser, samples, peak = self._recogniser, self._buffer.view(), self._peak
         start = _Outcome(frozen=self._frozen, origin=self._origin)
-        request = replace(self._request, final=final, context=self._frozen.text, draft=self._draft)
+        asked = replace(self._request, final=final, context=self._frozen.text)
 
         def run(stop: Stop) -> _Outcome:
             began = time.perf_counter()
-            pieces = decode_pieces(recogniser, samples, request, stop, peak=peak)
+            request = replace(asked, draft=self._draft)  # the newest, which a job before this one may have left
+            gives_way = _GivesWay(stop, self._lane, always_stays=final)
+            pieces = decode_pieces(recogniser, samples, request, gives_way, peak=peak)
             tokens = pieces[-1].decoded.tokens
-            if stop():
+            if gives_way.gave_way:
                 # The work is not lost: whoever decodes next begins with what was found so far.
                 self._draft = max(self._draft, tokens, key=len)
-                raise EngineUnavailable(f"{recogniser.name} is shut down", engine=recogniser.name)
+                raise _GaveWay
             self._draft = tokens
             return replace(start, pieces=tuple(pieces), queued_s=stop.queued_s, compute_s=time.perf_counter() - began)
 
@@ -192,6 +200,33 @@ class BufferedStream:
         self._buffer.drop(sum(piece.samples for piece in pieces))
         self._boundary, self._answer, self._draft = None, None, ()
         self._origin += 1
+
+
+async def warm_up(recogniser: Recogniser, lane: Lane) -> None:
+    """A first decode, which is the slow one: memory for the usual shapes is claimed. Waits behind everything else."""
+    noise = np.random.default_rng(0).standard_normal(WARM_UP_SAMPLES).astype(np.float32) * np.float32(0.01)
+    request = DecodeRequest(session="", final=False)
+    await lane.run(lambda stop: recogniser.decode(noise, request, stop), priority=Priority.BACKGROUND, session="")
+    lane.forget("")
+
+
+class _GaveWay(Exception):
+    """The job ended early, at its caller's wish or so that a final can run."""
+
+
+class _GivesWay:
+    """Whether a running job should end. A partial also does when a final of any session waits for a thread."""
+
+    def __init__(self, stop: Stop, lane: Lane, *, always_stays: bool) -> None:
+        self._stop = stop
+        self._lane = lane
+        self._always_stays = always_stays
+        self.gave_way = False
+
+    def __call__(self) -> bool:
+        if not self.gave_way:
+            self.gave_way = self._stop() or (not self._always_stays and self._lane.waiting(Priority.FINAL) > 0)
+        return self.gave_way
 
 
 def _cancelled_by_caller() -> bool:

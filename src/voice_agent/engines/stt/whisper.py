@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from voice_agent.engines.admission import Lane, Stop
+from voice_agent.engines.admission import Lane
 from voice_agent.engines.base import Samples, SttCapabilities
 from voice_agent.engines.stt.languages import SessionLanguages, primary
-from voice_agent.engines.stt.recogniser import Decoded, DecodeRequest
-from voice_agent.engines.stt.stream import BufferedStream
+from voice_agent.engines.stt.recogniser import Decoded, DecodeRequest, Stopped
+from voice_agent.engines.stt.stream import BufferedStream, warm_up
 from voice_agent.engines.stt.whisper_decoder import Attempt, DecoderOptions, WhisperDecoder
 from voice_agent.engines.stt.whisper_folder import check_folder, damaged
 from voice_agent.errors import EngineFailed, EngineUnavailable
@@ -70,6 +70,9 @@ class Whisper:
             )
         return BufferedStream(self._recogniser, self._lane, session=session, language=code, hint=hint)
 
+    async def warm_up(self) -> None:
+        await warm_up(self._recogniser, self._lane)
+
     async def aclose(self) -> None:
         await self._lane.aclose()
 
@@ -83,14 +86,14 @@ class WhisperRecogniser:
         self._decoder = decoder
         self._languages = SessionLanguages()
 
-    def decode(self, samples: Samples, request: DecodeRequest, stop: Stop) -> Decoded:
+    def decode(self, samples: Samples, request: DecodeRequest, stop: Stopped) -> Decoded:
         try:
             return self._decode(samples, request, stop)
         except (RuntimeError, ValueError) as error:  # what CTranslate2 raises
             why = str(error).strip().partition("\n")[0]
             raise EngineFailed(f"{NAME} could not recognise the speech", engine=NAME, why=why) from error
 
-    def _decode(self, samples: Samples, request: DecodeRequest, stop: Stop) -> Decoded:
+    def _decode(self, samples: Samples, request: DecodeRequest, stop: Stopped) -> Decoded:
         language = request.language or self._languages.get(request.session)
         attempt = self._decoder.decode(samples, request, language=language, stop=stop)
         if attempt is None:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voice_agent.engines.admission import Stop
 from voice_agent.engines.base import INPUT_RATE, Samples
 from voice_agent.engines.stt.loops import cut_at_loop
-from voice_agent.engines.stt.recogniser import DecodeRequest
+from voice_agent.engines.stt.recogniser import DecodeRequest, Stopped
 
 FRAMES_PER_SECOND = 100
 FULL_WINDOW = 3000
@@ -102,7 +101,7 @@ class WhisperDecoder:
         return final or self._options.final_beam == 1
 
     def decode(
-        self, samples: Samples, request: DecodeRequest, *, language: str | None, stop: Stop, full_window: bool = False
+        self, samples: Samples, request: DecodeRequest, *, language: str | None, stop: Stopped, full_window: bool = False
     ) -> Attempt | None:
         """None when `stop` was set before there was a text. `language` None: detect, from the same encoding."""
         if stop():

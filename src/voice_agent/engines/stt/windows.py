@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass, replace
 
-from voice_agent.engines.admission import Stop
 from voice_agent.engines.base import INPUT_RATE, Samples
 from voice_agent.engines.stt.buffer import loudest, quietest_cut
-from voice_agent.engines.stt.recogniser import Decoded, DecodeRequest, Recogniser
+from voice_agent.engines.stt.recogniser import Decoded, DecodeRequest, Recogniser, Stopped
 
-LONGEST_WINDOW = 20 * INPUT_RATE
-"""Speech without a pause is cut past 20 s. Cost grows with the square of the length: a window of 12 s takes 0.3 s, one of 28 s
-0.9 s, and Whisper's encoder ends at 30 s."""
+LONGEST_WINDOW = 16 * INPUT_RATE
+"""Speech without a pause is cut past 16 s. Cost grows with the square of the length, and Whisper's encoder ends at 30 s."""
 
-CUT_FROM, CUT_TO = 8 * INPUT_RATE, 16 * INPUT_RATE
+CUT_FROM, CUT_TO = 6 * INPUT_RATE, 12 * INPUT_RATE
 """Where the cut may fall: enough context on both sides."""
 
 SHORTEST_WINDOW = INPUT_RATE // 10
@@ -35,7 +33,7 @@ class Piece:
 
 
 def decode_pieces(
-    recogniser: Recogniser, samples: Samples, request: DecodeRequest, stop: Stop, *, peak: float = 0.0
+    recogniser: Recogniser, samples: Samples, request: DecodeRequest, stop: Stopped, *, peak: float = 0.0
 ) -> list[Piece]:
     """Windows of `samples` in order, one where they fit into one. Stops early (after at least one) when `stop` is set."""
     pieces: list[Piece] = []
@@ -51,7 +49,7 @@ def decode_pieces(
         request = replace(request, context=f"{request.context} {decoded.text}".strip(), draft=())
 
 
-def _decode_window(recogniser: Recogniser, window: Samples, request: DecodeRequest, stop: Stop, peak: float) -> Decoded:
+def _decode_window(recogniser: Recogniser, window: Samples, request: DecodeRequest, stop: Stopped, peak: float) -> Decoded:
     level = loudest(window)
     if window.size < SHORTEST_WINDOW or level < SILENCE_RMS or level < peak * BELOW_SPEECH:
         return Decoded(text="", language=request.language or "", serves_as_final=True)
