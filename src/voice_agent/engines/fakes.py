@@ -199,6 +199,8 @@ class FakeTts:
         await asyncio.sleep(self.delay_s)
         if self.fail is not None:
             raise self.fail
+        if not any(char.isalnum() for char in request.text):
+            return
         self.spoken.append(request.text)
         rate = self.capabilities.sample_rate
         seconds = self.word_s / request.speed

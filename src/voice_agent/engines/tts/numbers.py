@@ -62,10 +62,8 @@ def say_number(whole: str, decimals: str, lex: Lexicon) -> str:
     bare = "".join(char for char in whole if "0" <= char <= "9")
     if not bare:
         return whole
-    if len(bare) > LONGEST_WHOLE or (len(bare) > 1 and bare[0] == "0"):
-        said = digits(bare, lex)
-    else:
-        said = cardinal(int(bare), lex)
+    is_identifier = len(bare) > LONGEST_WHOLE or (len(bare) > 1 and bare[0] == "0")
+    said = digits(bare, lex) if is_identifier else cardinal(int(bare), lex)
     fraction = decimals[1:]
     return f"{said} {lex.point} {_say_decimals(fraction, lex)}" if fraction else said
 

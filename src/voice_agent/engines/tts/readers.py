@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
-from voice_agent.engines.tts.lexicon import Lexicon, Plural
+from voice_agent.engines.tts.lexicon import Lexicon, Plural, lexicon
 from voice_agent.engines.tts.numbers import (
     before_noun,
     cardinal,
@@ -59,7 +59,7 @@ _PHONE_GROUP = re.compile(r"\+\d{1,3}|\d{3,4}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class _Patterns:
+class Patterns:
     """Those that depend on how the language writes numbers."""
 
     number: re.Pattern[str]
@@ -75,13 +75,12 @@ def _any(words: dict[str, Plural]) -> str:
 
 
 @lru_cache(maxsize=8)
-def _build(code: str) -> _Patterns:
-    from voice_agent.engines.tts.lexicon import lexicon
-
+def patterns(code: str) -> Patterns:
+    """Of the language with tables whose code this is."""
     lex = lexicon(code)
     number, currency, unit = number_pattern(lex.decimal, lex.grouping), _any(lex.currencies), _any(lex.units)
     sign = r"([-\u2212+~\u2248\u00b1<>\u2264\u2265]?)"
-    patterns = {
+    built = {
         "number": rf"{sign}{number}",
         "money": rf"{sign}({currency}){number}([kKmMbBtT]n?)?",
         "money_after": rf"{sign}{number}({currency})",
@@ -89,7 +88,7 @@ def _build(code: str) -> _Patterns:
         "measure": rf"{sign}{number}({unit})",
         "span": rf"({currency})?{number}[-\u2013\u2014](?:{currency})?{number}(%|{unit})?",
     }
-    return _Patterns(**{name: re.compile(pattern, re.ASCII) for name, pattern in patterns.items()})
+    return Patterns(**{name: re.compile(pattern, re.ASCII) for name, pattern in built.items()})
 
 
 # ---------------------------------------------------------------- dates and times
@@ -138,7 +137,7 @@ def read_time(core: str, beside: Beside, lex: Lexicon) -> str | None:
     said = _say_clock(hour, minute, lex, has_half=has_half)
     if second is not None:
         said += f" {lex.and_} " + cardinal(int(second), lex)
-    return said + (" " + lex.abbreviations.get(f"{half.lower()}.m.", f"{half.upper()} M") if half is not None else "")
+    return said + (" " + lex.abbreviations.get(f"{half.lower()}.m.", f"{half.upper()}-M") if half is not None else "")
 
 
 def _say_clock(hour: int, minute: str | None, lex: Lexicon, *, has_half: bool) -> str:
@@ -174,10 +173,10 @@ def _sign(mark: str, lex: Lexicon) -> str:
 
 
 def read_money(core: str, beside: Beside, lex: Lexicon) -> str | None:
-    patterns = _build(lex.code)
-    if match := patterns.money.fullmatch(core):
+    known = patterns(lex.code)
+    if match := known.money.fullmatch(core):
         mark, symbol, whole, decimals, magnitude = match.groups()
-    elif match := patterns.money_after.fullmatch(core):
+    elif match := known.money_after.fullmatch(core):
         mark, whole, decimals, symbol = match.groups()
         magnitude = None
     else:
@@ -189,7 +188,7 @@ def _say_money(symbol: str, whole: str, decimals: str, magnitude: str | None, be
     currency = lex.currencies[symbol]
     if magnitude and magnitude.lower() in lex.magnitudes:
         return f"{say_number(whole, decimals, lex)} {lex.magnitudes[magnitude.lower()]} {currency[1]}"
-    if _is_magnitude(beside.after):
+    if is_magnitude(beside.after):
         return say_number(whole, decimals, lex)  # the currency follows the next word
     units = f"{before_noun(say_number(whole, '', lex), lex)} {pick(currency, one=whole == '1')}"
     if len(decimals) != 3:
@@ -202,20 +201,21 @@ def _say_money(symbol: str, whole: str, decimals: str, magnitude: str | None, be
     return cents if whole == "0" else f"{units} {lex.and_} {cents}"
 
 
-def _is_magnitude(word: str) -> bool:
+def is_magnitude(word: str) -> bool:
+    """ "million" and its like, in any of the languages."""
     return word.lower() in {
         "thousand", "million", "billion", "trillion", "mil", "millón", "millones", "milliard", "milliards", "millions", "mille",
-        "million", "millionen", "milliarden", "milioni", "miliardi", "milhões", "bilhões",
+        "millionen", "milliarden", "milioni", "miliardi", "milhões", "bilhões",
     }  # fmt: skip
 
 
 def read_percent(core: str, beside: Beside, lex: Lexicon) -> str | None:
-    match = _build(lex.code).percent.fullmatch(core)
+    match = patterns(lex.code).percent.fullmatch(core)
     return f"{_sign(match[1], lex)}{say_number(match[2], match[3], lex)} {lex.percent}" if match else None
 
 
 def read_measure(core: str, beside: Beside, lex: Lexicon) -> str | None:
-    match = _build(lex.code).measure.fullmatch(core)
+    match = patterns(lex.code).measure.fullmatch(core)
     if match is None:
         return None
     number = before_noun(say_number(match[2], match[3], lex), lex)
@@ -224,7 +224,7 @@ def read_measure(core: str, beside: Beside, lex: Lexicon) -> str | None:
 
 def read_span(core: str, beside: Beside, lex: Lexicon) -> str | None:
     """A range such as "5–10 %", "$5-10" or "2020-2024"."""
-    match = _build(lex.code).span.fullmatch(core)
+    match = patterns(lex.code).span.fullmatch(core)
     if match is None:
         return None
     symbol, low, low_decimals, high, high_decimals, suffix = match.groups()
@@ -232,7 +232,7 @@ def read_span(core: str, beside: Beside, lex: Lexicon) -> str | None:
         return f"{year(int(low), lex)} {lex.to} {year(int(high), lex)}"
     said = f"{say_number(low, low_decimals, lex)} {lex.to} {say_number(high, high_decimals, lex)}"
     if symbol:
-        return said if _is_magnitude(beside.after) else f"{said} {lex.currencies[symbol][1]}"
+        return said if is_magnitude(beside.after) else f"{said} {lex.currencies[symbol][1]}"
     if suffix:
         return f"{said} {lex.percent if suffix == '%' else lex.units[suffix][1]}"
     return said
@@ -280,7 +280,7 @@ def read_phone(core: str, beside: Beside, lex: Lexicon) -> str | None:
 
 def read_version(core: str, beside: Beside, lex: Lexicon) -> str | None:
     """ "3.2.1" and IP addresses. Where dots group thousands, "1.000.000" is a number and not for this reader."""
-    if not _VERSION.fullmatch(core) or (lex.grouping == "." and _build(lex.code).number.fullmatch(core)):
+    if not _VERSION.fullmatch(core) or (lex.grouping == "." and patterns(lex.code).number.fullmatch(core)):
         return None
     between = f" {lex.point if lex.code == 'en' else lex.dot} "
     said = between.join(say_number(part, "", lex) for part in core.lstrip("vV").split("."))
@@ -314,7 +314,7 @@ def read_numbered(core: str, beside: Beside, lex: Lexicon) -> str | None:
 
 
 def read_number(core: str, beside: Beside, lex: Lexicon) -> str | None:
-    match = _build(lex.code).number.fullmatch(core)
+    match = patterns(lex.code).number.fullmatch(core)
     if match is None:
         return None
     sign, whole, decimals = match.groups()

@@ -27,7 +27,29 @@ _KEPT_OPENING = "¿¡("
 _KEPT_CLOSING = ".,;:!?…)。！？，、；："
 _ENDS = ".!?…:;,。！？，、；："
 _MAY_END = frozenset({"a.m.", "p.m.", "etc.", "inc.", "ltd.", "corp.", "jr.", "usw.", "ecc."})
-_STARTERS = frozenset("The It He She We They I This That There But And So In On At If When What Then You".split())
+_STARTERS = frozenset(
+    {
+        "The",
+        "It",
+        "He",
+        "She",
+        "We",
+        "They",
+        "I",
+        "This",
+        "That",
+        "There",
+        "But",
+        "And",
+        "So",
+        "In",
+        "On",
+        "At",
+        "If",
+        "When",
+        "You",
+    }
+)
 """Words that begin a sentence when they stand capitalised after "U.S."."""
 
 
@@ -67,6 +89,8 @@ class _Speaker:
 
     def speak(self, text: str) -> Speakable:
         words = text.split()
+        if not any(map(str.isalnum, text)):
+            return Speakable(words=tuple(words), spoken_words=(), origins=())  # symbols alone are not speech
         index = 0
         lines = text.splitlines()
         for number, line in enumerate(lines):

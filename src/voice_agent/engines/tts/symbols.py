@@ -4,7 +4,7 @@ import re
 
 from voice_agent.engines.tts.lexicon import Lexicon
 from voice_agent.engines.tts.numbers import pick
-from voice_agent.engines.tts.readers import Beside, _build, _is_magnitude
+from voice_agent.engines.tts.readers import Beside, is_magnitude, patterns
 
 _SCHEME = re.compile(r"(?:https?|ftp)://(?:www\.)?|www\.", re.IGNORECASE)
 _DOMAIN = re.compile(
@@ -61,7 +61,7 @@ def read_abbreviation(core: str, beside: Beside, lex: Lexicon, *, dotted: bool) 
     if said is None and low in ("am", "pm") and beside.before[-1:].isdigit():
         said = lex.abbreviations.get(f"{low[0]}.m.")
     if said is None and "." in core and _INITIALS.fullmatch(core) and len(core) <= 12:
-        said = " ".join(core.replace(".", "").upper())
+        said = "-".join(core.replace(".", "").upper())  # "A I" would begin with an article
     return said
 
 
@@ -76,7 +76,7 @@ def read_unit(core: str, beside: Beside, lex: Lexicon) -> str | None:
     """A unit or currency that stands after its number: "5 km", "3,50 €", "20 %". One that was said with its number is ""."""
     if not lex.numbers:
         return None
-    number = _build(lex.code).number
+    number = patterns(lex.code).number
     match = number.fullmatch(beside.before)
     if match is None:
         said_with_number = core in lex.currencies and number.fullmatch(beside.after) is not None
@@ -93,12 +93,12 @@ def read_unit(core: str, beside: Beside, lex: Lexicon) -> str | None:
 
 def read_magnitude(core: str, beside: Beside, lex: Lexicon) -> str | None:
     """The "million" of "$5 million", after which the currency is said."""
-    if not lex.numbers or not _is_magnitude(core):
+    if not lex.numbers or not is_magnitude(core):
         return None
-    match = _build(lex.code).money.fullmatch(beside.before)
+    match = patterns(lex.code).money.fullmatch(beside.before)
     if match is not None:
         return f"{core} {lex.currencies[match[2]][1]}"
-    span = _build(lex.code).span.fullmatch(beside.before)
+    span = patterns(lex.code).span.fullmatch(beside.before)
     return f"{core} {lex.currencies[span[1]][1]}" if span is not None and span[1] else None
 
 
