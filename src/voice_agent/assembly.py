@@ -355,12 +355,16 @@ def _stt_chain(models: list[SttModel]) -> SttModel:
 
 
 def _llm_chain(models: list[LlmModel]) -> LlmModel:
+    if len(models) == 1:
+        return models[0]
     from voice_agent.engines.llm.chain import LlmChain
 
-    return LlmChain(models) if len(models) > 1 else models[0]
+    return LlmChain(models)
 
 
 def _tts_chain(models: list[TtsModel]) -> TtsModel:
+    if len(models) == 1:
+        return models[0]
     from voice_agent.engines.tts.chain import TtsChain
 
-    return TtsChain(models) if len(models) > 1 else models[0]
+    return TtsChain(models)
