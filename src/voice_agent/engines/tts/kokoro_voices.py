@@ -46,9 +46,9 @@ TONGUES = {
 def read_voices(path: Path, remedy: str) -> dict[str, Style]:
     """All voices of the file (27 MB for the 54 real ones). Raises `ModelError`."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             voices = {name: np.asarray(archive[name], dtype=np.float32) for name in sorted(archive.files)}
-    except (OSError, ValueError, EOFError, BadZipFile, AttributeError, KeyError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, AttributeError, TypeError, KeyError) as error:
         raise ModelError(
             f"Kokoro's voices file {path.name} cannot be read", why=str(error).split("\n")[0], remedy=remedy
         ) from error

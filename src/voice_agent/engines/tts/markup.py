@@ -49,6 +49,7 @@ def strip_word(word: str) -> str:
     if len(word) <= LONGEST_WORD:
         if "](" in word:
             word = _LINK.sub(r"\1", word)
+        word = word.removeprefix("!") if word.startswith("![") else word
         if "<" in word:
             word = _TAG.sub("", _AUTOLINK.sub(r"\1", word))
     return word.replace("**", "").replace("__", "").replace("~~", "").replace("`", "")
