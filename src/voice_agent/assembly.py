@@ -351,7 +351,11 @@ def _threaded(load: Callable[[], E]) -> Callable[[], "asyncio.Future[E]"]:
 
 
 def _stt_chain(models: list[SttModel]) -> SttModel:
-    return models[0]
+    if len(models) == 1:
+        return models[0]
+    from voice_agent.engines.stt.chain import SttChain
+
+    return SttChain(models)
 
 
 def _llm_chain(models: list[LlmModel]) -> LlmModel:

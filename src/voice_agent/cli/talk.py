@@ -145,14 +145,13 @@ async def _perform(
 @contextlib.asynccontextmanager
 async def _session(assembly: "Assembly", transport: "Transport", screen: "Screen"):  # type: ignore[no-untyped-def]
     """A running session and the one who watches it; ends the session."""
-    from voice_agent.session.recording import open_recorder
-
     director = Director(screen)
     settings = assembly.settings
     session_id = uuid.uuid4().hex[:12]
     recorder = None
     if settings.log.events_dir:
         from voice_agent.assembly import session_settings
+        from voice_agent.session.recording import open_recorder
 
         recorder = open_recorder(
             Path(settings.log.events_dir), session_id, session_settings(settings).conversation, content=settings.log.content
