@@ -41,6 +41,11 @@ class Transcript:
     def __getitem__(self, item_id: str) -> Item:
         return self._items[item_id]
 
+    @property
+    def made(self) -> int:
+        """The number of the last id that was given out."""
+        return self._made
+
     def next_id(self) -> str:
         """A new id, unique in this transcript."""
         self._made += 1

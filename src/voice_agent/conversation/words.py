@@ -6,10 +6,14 @@ language falls back to punctuation and sound. Scripts without spaces count each 
 
 import re
 
-_WORD = re.compile(
-    r"[぀-ヿ㐀-鿿가-힯]"  # Japanese kana, CJK ideographs, Hangul: one each
+SINGLE_CHARACTER_WORDS = (("぀", "ヿ"), ("㐀", "鿿"), ("가", "힯"))
+"""First and last of Japanese kana, CJK ideographs, Hangul: each character counts as a word."""
+
+WORD = re.compile(
+    f"[{''.join(f'{first}-{last}' for first, last in SINGLE_CHARACTER_WORDS)}]"
     r"|[^\W_]+(?:['’][^\W_]+)*"  # anything else: letters and digits, inner apostrophes kept
 )
+"""A word of lower-case text."""
 
 SENTENCE_END = frozenset(".!?。！？…؟")
 PAUSE_MARKS = frozenset(",;:-–—、，；：")
@@ -56,7 +60,7 @@ ANSWERS = _listed("yes yeah yep yup no nope ok okay sure right sí si claro vale
 
 def words(text: str) -> list[str]:
     """Lower-case words without punctuation; "I'm" is one word, "uh-huh" two."""
-    return [word.replace("’", "'") for word in _WORD.findall(text.lower())]
+    return [word.replace("’", "'") for word in WORD.findall(text.lower())]
 
 
 def same_words(one: str, other: str) -> bool:
@@ -76,12 +80,13 @@ def is_backchannel(text: str) -> bool:
     return 0 < len(said) <= BACKCHANNEL_WORDS and all(word in BACKCHANNELS for word in said)
 
 
-def is_echo(text: str, spoken: str, *, window: int = 40) -> bool:
-    """`text` (three words or more) stands word for word within the last `window` words of what the agent has said or is
-    about to say: the microphone hears the loudspeaker."""
-    said, own = words(text), words(spoken)[-window:]
+def is_echo(text: str, spoken: str) -> bool:
+    """`text` (three words or more) stands word for word in what the agent has just said or is about to say: the microphone
+    hears the loudspeaker."""
+    said = words(text)
     if len(said) < 3:
         return False
+    own = words(spoken)
     return any(own[start : start + len(said)] == said for start in range(len(own) - len(said) + 1))
 
 
