@@ -152,7 +152,7 @@ class Kokoro:
         tongue = tongue_of(weights)
 
         def synthesise(part: str, stop: Stop, emit: Emit) -> tuple[Word, ...]:
-            return self._speak_part(part, blend(weights, self._styles), tongue, speed, emit)
+            return self._speak_part(part, blend(weights, self._styles), tongue, speed, stop, emit)
 
         chunks = speak_pieces(self._lane, pieces(request.text, PIECE_CHARS), synthesise, session=session)
         try:
@@ -166,13 +166,13 @@ class Kokoro:
 
     # ------------------------------------------------------------ in the lane's thread
 
-    def _speak_part(self, part: str, style: Style, tongue: Tongue, speed: float, emit: Emit) -> tuple[Word, ...]:
+    def _speak_part(self, part: str, style: Style, tongue: Tongue, speed: float, stop: Stop, emit: Emit) -> tuple[Word, ...]:
         speech = speakable(part, tongue.code)
         times = WordTimes(speech)
         spoken = self._infer(speech.spoken, style, tongue, speed) if speech.spoken_words else None
         pcm = to_int16(spoken.samples) if spoken is not None else np.zeros(0, dtype=np.int16)
         audible = first_audible(pcm)
-        if spoken is None or audible is None:
+        if spoken is None or audible is None or stop():
             return times.rest(0.0, 0.0)
         lead = lead_samples(audible, SAMPLE_RATE)
         pcm, sound = fit_tail(pcm[lead:], SAMPLE_RATE, self._pauses.after(part) / speed)

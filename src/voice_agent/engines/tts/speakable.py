@@ -10,7 +10,8 @@ from itertools import accumulate
 
 from voice_agent.engines.tts.lexicon import Lexicon, lexicon
 from voice_agent.engines.tts.markup import is_fence, is_heading_mark, is_list_mark, is_rule, strip_word
-from voice_agent.engines.tts.readers import LONGEST, NUMERIC, Beside
+from voice_agent.engines.tts.patterns import LONGEST, Beside
+from voice_agent.engines.tts.readers import NUMERIC
 from voice_agent.engines.tts.symbols import (
     read_abbreviation,
     read_address,

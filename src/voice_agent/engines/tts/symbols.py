@@ -4,7 +4,8 @@ import re
 
 from voice_agent.engines.tts.lexicon import Lexicon
 from voice_agent.engines.tts.numbers import pick
-from voice_agent.engines.tts.readers import Beside, is_magnitude, patterns
+from voice_agent.engines.tts.patterns import Beside, patterns
+from voice_agent.engines.tts.quantities import is_magnitude
 
 _SCHEME = re.compile(r"(?:https?|ftp)://(?:www\.)?|www\.", re.IGNORECASE)
 _DOMAIN = re.compile(
