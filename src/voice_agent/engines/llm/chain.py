@@ -7,7 +7,7 @@ them: closing the chain closes none of them.
 import contextlib
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -60,7 +60,7 @@ class LlmChain:
         """Those of the model that would answer now; tools, if any of the healthy ones has them."""
         return replace(self._first().capabilities, tools=any(link.model.capabilities.tools for link in self._healthy()))
 
-    async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
+    async def stream(self, request: LlmRequest) -> AsyncGenerator[LlmDelta, None]:
         """Raises what the last model raised once it has begun to speak; `EngineFailed` with all reasons when none did."""
         failed: list[EngineError] = []
         for link in self._candidates(request):

@@ -6,7 +6,7 @@ next engine's turn has come (chain.py).
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -89,7 +89,7 @@ class ChatStream:
         self._closed = False
         self._warm_until = 0.0
 
-    async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
+    async def stream(self, request: LlmRequest) -> AsyncGenerator[LlmDelta, None]:
         answer = Answer(self.name)
         waits = _Waits(self._peer, self._patience, answer)
         source = await self._open(request, waits)

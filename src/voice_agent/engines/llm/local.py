@@ -8,7 +8,7 @@ costs only what is new in it.
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class LocalLlm:
         self._first_token_timeout_s = first_token_timeout_s
         self._warming: dict[str, threading.Event] = {}
 
-    async def stream(self, request: LlmRequest) -> AsyncIterator[LlmDelta]:
+    async def stream(self, request: LlmRequest) -> AsyncGenerator[LlmDelta, None]:
         if (warming := self._warming.pop(request.session, None)) is not None:
             warming.set()
         answer = Answer(self.name)

@@ -100,7 +100,8 @@ class SentenceLimit:
     that repeats the first is dropped.
     """
 
-    _END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)[.!?][\"')\]]*(?=\s)|\n+")
+    # Not after an abbreviation, and not after the number of a list.
+    _END = re.compile(r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!^\d)[.!?][\"')\]]*(?=\s)|\n+", re.MULTILINE)
 
     def __init__(self) -> None:
         self._first = ""
