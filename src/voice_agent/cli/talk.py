@@ -140,6 +140,7 @@ async def _perform(
         for text in texts:
             transport.type_text(text, speaker=SPEAKER)
             await director.answered(transport)
+        director.raise_if_nothing_worked()
 
 
 @contextlib.asynccontextmanager
@@ -180,6 +181,7 @@ class Director:
         self.session: Session | None = None
         self._screen = screen
         self._replies = 0
+        self._failed_replies = 0
         self._audible_at: float | None = None
         self._recorded = asyncio.Event()
         self._idle = asyncio.Event()
@@ -191,6 +193,7 @@ class Director:
         match what:
             case RecordReply():
                 self._replies += 1
+                self._failed_replies += bool(what.failed)
                 self._audible_at = None
                 self._recorded.set()
             case PlayoutStarted():
@@ -224,6 +227,12 @@ class Director:
             answered = self._replies > replies
             if now - quiet_since >= (SETTLE_S if answered else NO_ANSWER_S):
                 return
+
+    def raise_if_nothing_worked(self) -> None:
+        """What went wrong, if every reply was lost (each loss is also followed by an apology, which is a reply too)."""
+        assert self.session is not None
+        if self.session.last_failure is not None and self._replies <= 2 * self._failed_replies:
+            raise self.session.last_failure
 
     async def idled(self) -> None:
         """Until everybody has been silent for the idle time."""

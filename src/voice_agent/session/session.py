@@ -81,6 +81,8 @@ class Session:
         self.session_id = session_id
         self.engines = engines
         self.settings = settings
+        self.last_failure: VoiceAgentError | None = None
+        """The newest error of an engine or transport, for those who want more than its code."""
         self.machine = Machine(settings.conversation, transcript)
         self._transport = transport
         self._observer = observer
@@ -150,6 +152,7 @@ class Session:
             await work
         except VoiceAgentError as error:
             code = error.code
+            self.last_failure = error
             logger.warning("session %s: %s: %s", self.session_id, error.code, error)
         except Exception:
             code = "internal"
