@@ -3,8 +3,9 @@
 A draft (the tokens of an earlier transcript of the same turn) is checked in one pass over all of it, and only what this audio
 confirms is kept: the decoder is causal, so position i sees the same tokens as in a step-by-step decode. One pass costs about as
 much as three steps, so a final that follows partials needs less than half the time. The weights are int8 and activations are
-rounded per call, so a pass over many tokens differs a little from single steps; a place where the two likeliest tokens are
-close is therefore decided by a single step.
+rounded per call, so a pass over many tokens is not bit for bit the same as single steps: on 237 growing pieces of 12 human
+clips 9 interim texts came out otherwise (a word cut by the end of the audio), and of the finals one comma and no word.
+Deciding close places by single steps, whatever counts as close, did not change that.
 
 numpy arrays and not OrtValues: measured, they are equally fast (2.6 ms a token on one core), and simpler.
 """
@@ -35,10 +36,6 @@ GROWING = tuple(name for name in PAST if ".decoder." in name)
 
 INPUTS = ("encoder_attention_mask", "input_ids", "encoder_hidden_states", *PAST, "use_cache_branch")
 """In the file's order."""
-
-CLEAR_MARGIN = 0.5
-"""Logits between the likeliest and the next token. On 116 drafts of 12 human clips one token was decided otherwise by the pass
-than by steps, at a margin of 0.14; log-probabilities differed by 0.16 at most; 2 % of the places are below this margin."""
 
 
 @dataclass(slots=True)
@@ -89,35 +86,20 @@ class GreedyDecoder:
         tokens.take(cache.begin())
         while not tokens.done and len(tokens.ids) < cap and not stop():
             guess = tokens.continuation(draft[: cap - 1])
-            if not guess or _leaves_doubt(cache, tokens, guess):
-                tokens.take(cache.after(tokens.ids[-1])[0])
+            _take_confirmed(cache, tokens, guess)
             tokens.end_loop()
         return tokens
 
 
-def _leaves_doubt(cache: "_Cache", tokens: Tokens, guess: tuple[int, ...]) -> bool:
-    """Takes the tokens that one pass over `guess` confirms, and the model's own one behind them.
-
-    True: it came to a place that only a single step can decide.
-    """
+def _take_confirmed(cache: "_Cache", tokens: Tokens, guess: tuple[int, ...]) -> None:
+    """Takes the tokens of `guess` that one pass over it confirms, and the model's own one behind them."""
     before = cache.length
     rows = cache.after(tokens.ids[-1], *guess)
-    for index, (row, expected) in enumerate(zip(rows, (*guess, END), strict=True)):
-        if not _clear(row):
-            cache.keep(before + index)  # without the token whose successor is in doubt: it is fed again
-            return True
+    for index, (row, expected) in enumerate(zip(rows, (*guess, END), strict=True), 1):
         tokens.take(row)
-        if tokens.done or tokens.ids[-1] != expected:
-            cache.keep(before + index + 1)
-            break
-    return False
-
-
-def _clear(logits: Logits) -> bool:
-    top = int(logits.argmax())
-    # Two maxima beside the top are ten times faster than np.partition of 32 768 values.
-    second = max(logits[:top].max(initial=-np.inf), logits[top + 1 :].max(initial=-np.inf))
-    return bool(logits[top] - second >= CLEAR_MARGIN)
+        if index <= len(guess) and (tokens.done or tokens.ids[-1] != expected):
+            cache.keep(before + index)
+            return
 
 
 class _Cache:

@@ -17,7 +17,7 @@ class DecodeRequest:
 
     `final`: the text will be acted on, so it may cost more. `language` None: detect. `hint`: words to expect. `context`: the
     text of the same turn before this audio. `draft`: tokens of an earlier transcript of the beginning of this audio, which
-    an engine may check in place of finding them again; the text must not depend on it.
+    an engine may check in place of finding them again; but for rounding, the text must not depend on it.
     """
 
     session: str
