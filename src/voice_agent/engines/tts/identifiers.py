@@ -15,7 +15,7 @@ _ENGLISH_ORDINAL = re.compile(r"(\d{1,9})(?:st|nd|rd|th)", re.ASCII)
 _ROMANCE_ORDINAL = re.compile(r"(\d{1,6})(?:\.?[ºª]|er|ère|e|ème|re)", re.ASCII)
 _DECADE = re.compile(r"'?(\d{2}|\d{4})s", re.ASCII)
 _NUMBERED = re.compile(r"#(\d{1,9})", re.ASCII)
-_MIXED = re.compile(r"([A-Za-z]{1,30})-(\d{1,9})|(\d{1,9})-([^\W\d_]{2,30})", re.ASCII)
+_MIXED = re.compile(r"([A-Za-z]{1,30})[-+](\d{1,9})|(\d{1,9})-([^\W\d_]{2,30})", re.ASCII)
 _DIGITS = re.compile(r"\d+", re.ASCII)
 _PHONE_GROUP = re.compile(r"\+\d{1,3}|\d{3,4}", re.ASCII)
 
@@ -101,8 +101,9 @@ def _is_phone_group(word: str, *, beside_year: bool) -> bool:
 
 
 def read_mixed(core: str, beside: Beside, lex: Lexicon) -> str | None:
-    """ "GPT-4" and "5-star"."""
+    """ "GPT-4", "UTC+2" and "5-star"."""
     match = _MIXED.fullmatch(core)
     if match is None:
         return None
-    return f"{match[1]} {cardinal(int(match[2]), lex)}" if match[1] else f"{cardinal(int(match[3]), lex)} {match[4]}"
+    plus = f" {lex.symbols.get('+', '')}" if "+" in core else ""
+    return f"{match[1]}{plus} {cardinal(int(match[2]), lex)}" if match[1] else f"{cardinal(int(match[3]), lex)} {match[4]}"

@@ -29,6 +29,9 @@ class Lexicon:
     slash: str = ""
     over: str = ""
     and_: str = ""
+    per: str = ""
+    times: str = ""
+    divided: str = ""
     of: str = ""
     hour: Plural = ("", "")
     one_before_noun: tuple[tuple[str, str], ...] = ()
@@ -91,6 +94,9 @@ ENGLISH = Lexicon(
     slash="slash",
     over="over",
     and_="and",
+    per="per",
+    times="times",
+    divided="divided by",
     of="of",
     hour=("o'clock", "o'clock"),
     currencies={
@@ -109,13 +115,14 @@ ENGLISH = Lexicon(
         "l": ("liter", "liters"), "L": ("liter", "liters"), "ml": ("milliliter", "milliliters"),
         "mL": ("milliliter", "milliliters"),
         "°C": ("degree Celsius", "degrees Celsius"), "°F": ("degree Fahrenheit", "degrees Fahrenheit"), "°": ("degree", "degrees"),
-        "B": ("byte", "bytes"), "KB": ("kilobyte", "kilobytes"), "kB": ("kilobyte", "kilobytes"), "MB": ("megabyte", "megabytes"),
+        "KB": ("kilobyte", "kilobytes"), "kB": ("kilobyte", "kilobytes"), "MB": ("megabyte", "megabytes"),
         "GB": ("gigabyte", "gigabytes"), "TB": ("terabyte", "terabytes"), "GHz": ("gigahertz", "gigahertz"),
         "MHz": ("megahertz", "megahertz"),
         "kHz": ("kilohertz", "kilohertz"), "Hz": ("hertz", "hertz"), "Mbps": ("megabit per second", "megabits per second"),
         "Gbps": ("gigabit per second", "gigabits per second"), "kWh": ("kilowatt hour", "kilowatt hours"),
         "kW": ("kilowatt", "kilowatts"),
-        "W": ("watt", "watts"), "V": ("volt", "volts"), "ms": ("millisecond", "milliseconds"), "s": ("second", "seconds"),
+        "W": ("watt", "watts"), "V": ("volt", "volts"), "x": ("times", "times"), "k": ("thousand", "thousand"),
+        "ms": ("millisecond", "milliseconds"), "s": ("second", "seconds"),
         "sec": ("second", "seconds"), "min": ("minute", "minutes"), "mins": ("minute", "minutes"), "h": ("hour", "hours"),
         "hr": ("hour", "hours"), "hrs": ("hour", "hours"), "km²": ("square kilometer", "square kilometers"),
         "m²": ("square meter", "square meters"), "m³": ("cubic meter", "cubic meters"), "dB": ("decibel", "decibels"),
@@ -131,7 +138,8 @@ ENGLISH = Lexicon(
         "$": "dollars", "£": "pounds", "≥": "at least", "≤": "at most", "≠": "not equal to",
     },
     abbreviations={
-        "dr.": "Doctor", "mr.": "Mister", "mrs.": "Missus", "ms.": "Miz", "prof.": "Professor", "st.": "Saint", "mt.": "Mount",
+        "p.": "page", "pp.": "pages", "cf.": "compare", "dr.": "Doctor", "mr.": "Mister", "mrs.": "Missus", "ms.": "Miz",
+        "prof.": "Professor", "st.": "Saint", "mt.": "Mount",
         "jr.": "Junior", "sr.": "Senior", "e.g.": "for example,", "i.e.": "that is,", "etc.": "et cetera", "vs.": "versus",
         "vs": "versus",
         "approx.": "approximately", "no.": "number", "nos.": "numbers", "fig.": "figure", "vol.": "volume", "gen.": "General",
@@ -179,7 +187,8 @@ SPANISH = Lexicon(
 
 FRENCH = Lexicon(
     code="fr", grouping=" ", point="virgule", minus="moins", percent="pour cent", to="à", dot="point", at="arobase", slash="barre",
-    over="sur", and_="et", hour=("heure", "heures"), cents=("centime", "centimes"), pence=("penny", "pence"),
+    over="sur", and_="et", per="par", times="fois", divided="divisé par", hour=("heure", "heures"),
+    cents=("centime", "centimes"), pence=("penny", "pence"),
     currencies={
         "$": ("dollar", "dollars"), "€": ("euro", "euros"), "£": ("livre", "livres"), "¥": ("yen", "yens"),
         "USD": ("dollar", "dollars"),
@@ -212,7 +221,8 @@ FRENCH = Lexicon(
 
 GERMAN = Lexicon(
     code="de", point="Komma", minus="minus", percent="Prozent", to="bis", dot="Punkt", at="ät", slash="Schrägstrich", over="durch",
-    and_="und", hour=("Uhr", "Uhr"), one_before_noun=(("eins", "ein"),), cents=("Cent", "Cent"), pence=("Penny", "Pence"),
+    and_="und", per="pro", times="mal", divided="durch", hour=("Uhr", "Uhr"), one_before_noun=(("eins", "ein"),),
+    cents=("Cent", "Cent"), pence=("Penny", "Pence"),
     currencies={
         "$": ("Dollar", "Dollar"), "€": ("Euro", "Euro"), "£": ("Pfund", "Pfund"), "EUR": ("Euro", "Euro"),
         "CHF": ("Franken", "Franken"),

@@ -1,6 +1,7 @@
 """Marks that are seen and not heard: markdown, HTML tags, emoji, control characters. Pure, one word or line at a time."""
 
 import re
+from html import unescape
 
 _UNSPOKEN = re.compile(
     "["
@@ -16,6 +17,8 @@ _LINK = re.compile(r"!?\[?([^\[\]()]{0,500})\]\([^()\s]{0,2000}\)")
 _TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]{0,15}/?>")
 _AUTOLINK = re.compile(r"<((?:https?://|mailto:)[^<>\s]{1,2000})>")
 _FENCE = re.compile(r"(?:```|~~~)")
+_CITATION = re.compile(r"\[\d{1,3}\]")
+_ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,6});")
 _LIST_MARK = re.compile(r"[-*+•◦▪–]|\d{1,3}[.)]")
 _RULE = re.compile(r"[-=_*|:+]{2,}|\|")
 
@@ -49,6 +52,10 @@ def strip_word(word: str) -> str:
     if len(word) <= LONGEST_WORD:
         if "](" in word:
             word = _LINK.sub(r"\1", word)
+        elif "[" in word:
+            word = _CITATION.sub("", word)
+        if ";" in word:
+            word = _ENTITY.sub(lambda match: unescape(match[0]), word)
         word = word.removeprefix("!") if word.startswith("![") else word
         if "<" in word:
             word = _TAG.sub("", _AUTOLINK.sub(r"\1", word))

@@ -8,6 +8,7 @@ from voice_agent.engines.tts.numbers import before_noun, cardinal, is_one, ordin
 from voice_agent.engines.tts.patterns import Beside, patterns
 
 _FRACTION = re.compile(r"(\d{1,3})/(\d{1,3})", re.ASCII)
+_HEIGHT = re.compile(r"(\d)['\u2019\u2032](\d{1,2})", re.ASCII)
 _WITH_HALF = re.compile(r"(\d{0,9})([½¼¾⅓⅔⅛])", re.ASCII)
 
 
@@ -103,10 +104,18 @@ def read_fraction(core: str, beside: Beside, lex: Lexicon) -> str | None:
         return f"{cardinal(top, lex)} {pick(_ENGLISH_PARTS.get(bottom, (singular, singular + 's')), one=top == 1)}"
     if part := _PARTS.get(lex.code, {}).get(bottom):
         return f"{before_noun(cardinal(top, lex), lex)} {pick(part, one=top == 1)}"
+    if top == bottom:
+        return f"{cardinal(top, lex)} {cardinal(bottom, lex)}"  # "50/50"
     day, month = (top, bottom) if lex.day_first else (bottom, top)
     if 1 <= month <= 12 and 12 < day <= 31:
         return say_day(day, month, None, lex)
     return f"{cardinal(top, lex)} {lex.over} {cardinal(bottom, lex)}"
+
+
+def read_height(core: str, beside: Beside, lex: Lexicon) -> str | None:
+    """Feet and inches: 6'2"."""
+    match = _HEIGHT.fullmatch(core) if lex.code == "en" else None
+    return f"{cardinal(int(match[1]), lex)} foot {cardinal(int(match[2]), lex)}" if match else None
 
 
 def read_half(core: str, beside: Beside, lex: Lexicon) -> str | None:

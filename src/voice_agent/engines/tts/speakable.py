@@ -11,13 +11,14 @@ from itertools import accumulate
 from voice_agent.engines.tts.lexicon import Lexicon, lexicon
 from voice_agent.engines.tts.markup import is_fence, is_heading_mark, is_list_mark, is_rule, strip_word
 from voice_agent.engines.tts.patterns import LONGEST, Beside
-from voice_agent.engines.tts.readers import NUMERIC
+from voice_agent.engines.tts.readers import read_numeric
 from voice_agent.engines.tts.symbols import (
     read_abbreviation,
     read_address,
     read_handle,
     read_magnitude,
     read_month,
+    read_operator,
     read_unit,
     separate,
 )
@@ -122,6 +123,9 @@ class _Speaker:
             self._word(word, beside, first + offset, last=first + offset + 1 == len(words))
 
     def _word(self, word: str, beside: Beside, index: int, *, last: bool) -> None:
+        if (said := read_operator(word, beside, self._lex)) is not None:
+            self._add(said, index)
+            return
         if is_rule(word) or not word:
             self._pause(",", word.startswith("|"))
             return
@@ -192,10 +196,9 @@ class _Speaker:
                 return said
         if (said := read_handle(core, lex)) is not None:
             return said
-        if lex.numbers and any(char.isdigit() or char in lex.halves for char in core):
-            for reader in NUMERIC:
-                if (said := reader(core, beside, lex)) is not None:
-                    return said
+        has_digit = lex.numbers and any(char.isdigit() or char in lex.halves for char in core)
+        if has_digit and (said := read_numeric(core, beside, lex)) is not None:
+            return said
         return lex.symbols.get(core) or separate(core, lex)
 
 

@@ -51,7 +51,7 @@ def _spell(name: str, lex: Lexicon) -> str:
 def read_abbreviation(core: str, beside: Beside, lex: Lexicon, *, dotted: bool) -> str | None:
     """`dotted`: a full stop follows `core`, which may be part of it."""
     low = core.lower()
-    if dotted and low == "no" and not beside.after[:1].isdigit():
+    if dotted and low in ("no", "p", "pp") and not beside.after[:1].isdigit():
         return None
     if dotted and low == "st" and not beside.after[:1].isupper():
         return "Street" if lex.code == "en" else None
@@ -77,7 +77,9 @@ def read_unit(core: str, beside: Beside, lex: Lexicon) -> str | None:
     """A unit or currency that stands after its number: "5 km", "3,50 €", "20 %". One that was said with its number is ""."""
     if not lex.numbers:
         return None
-    number = patterns(lex.code).number
+    number, span = patterns(lex.code).number, patterns(lex.code).span
+    if core in lex.units and span.fullmatch(beside.before):
+        return lex.units[core][1]
     match = number.fullmatch(beside.before)
     if match is None:
         said_with_number = core in lex.currencies and number.fullmatch(beside.after) is not None
@@ -90,6 +92,12 @@ def read_unit(core: str, beside: Beside, lex: Lexicon) -> str | None:
         return ""
     names = lex.units.get(core) or lex.currencies.get(core)
     return pick(names, one=one) if names else None
+
+
+def read_operator(word: str, beside: Beside, lex: Lexicon) -> str | None:
+    """A "*" or "/" that stands between two numbers."""
+    said = {"*": lex.times, "x": lex.times, "/": lex.divided}.get(word)
+    return said if said and beside.before[-1:].isdigit() and beside.after[:1].isdigit() else None
 
 
 def read_magnitude(core: str, beside: Beside, lex: Lexicon) -> str | None:

@@ -56,6 +56,12 @@ LANGUAGES = ["en", "es", "fr", "de", "it", "pt-br", "zh", "ja", "xx"]
         # units
         ("100 km/h, 5km, 1 kg, 20°C and 16 GB",
          "one hundred kilometers per hour, five kilometers, one kilogram, twenty degrees Celsius and sixteen gigabytes"),
+        ("$2.99/lb, $50k/year, 1.5k and 3.5x",
+         "two dollars and ninety-nine cents per pound, fifty thousand dollars per year, one point five thousand and three point five times"),
+        ("9am-5pm, 9:00-17:00, 3rd-party, 50/50, 10-15 min",
+         "nine A-M to five P-M, nine o'clock to seventeen o'clock, third party, fifty fifty, ten to fifteen minutes"),
+        ("5 * 3 = 15 and 10 / 2 = 5", "five times three equals fifteen and ten divided by two equals five"),
+        ("UTC+2, 6'2\", pp. 6-7 &amp; so on.[1]", "UTC plus two, six foot two, pages six to seven and so on."),
         # telephone numbers
         ("+1-555-123-4567", "plus one, five five five, one two three, four five six seven"),
         ("call 555 123 4567", "call five five five one two three four five six seven"),
