@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +14,7 @@ from voice_agent.engines.base import SpeechChunk, SpeechRequest, TtsModel, Word
 from voice_agent.engines.fakes import FakeTts
 from voice_agent.engines.tts import espeak, kokoro
 from voice_agent.engines.tts.chain import TtsChain
-from voice_agent.errors import InputError
+from voice_agent.errors import EngineUnavailable, InputError
 
 STUB = Path(__file__).parents[1] / "assets" / "kokoro-stub"
 AUDIBLE = 184
@@ -155,6 +155,16 @@ async def test_a_megabyte_of_text_begins_at_once_and_can_be_stopped(engine: TtsM
         await asyncio.wait({begun})
         async with asyncio.timeout(2.0):
             await stream.aclose()
+
+
+async def test_closing_the_engine_ends_a_clause_under_way(engine: TtsModel) -> None:
+    stream = cast(AsyncGenerator[SpeechChunk, None], engine.speak(SpeechRequest(text="Word after word. " * 500), session="s"))
+    await anext(stream)
+    async with asyncio.timeout(2.0):
+        await engine.aclose()
+        with suppress(EngineUnavailable):
+            async for _ in stream:
+                pass
 
 
 @pytest.mark.parametrize("make", ENGINES.values(), ids=ENGINES.keys())

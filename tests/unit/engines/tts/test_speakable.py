@@ -56,8 +56,9 @@ LANGUAGES = ["en", "es", "fr", "de", "it", "pt-br", "zh", "ja", "xx"]
         # units
         ("100 km/h, 5km, 1 kg, 20°C and 16 GB",
          "one hundred kilometers per hour, five kilometers, one kilogram, twenty degrees Celsius and sixteen gigabytes"),
-        ("$2.99/lb, $50k/year, 1.5k and 3.5x",
-         "two dollars and ninety-nine cents per pound, fifty thousand dollars per year, one point five thousand and three point five times"),
+        ("$2.99/lb, $50k/year, 1.5k, 3.5x",
+         "two dollars and ninety-nine cents per pound, fifty thousand dollars per year, "
+         "one point five thousand, three point five times"),
         ("9am-5pm, 9:00-17:00, 3rd-party, 50/50, 10-15 min",
          "nine A-M to five P-M, nine o'clock to seventeen o'clock, third party, fifty fifty, ten to fifteen minutes"),
         ("5 * 3 = 15 and 10 / 2 = 5", "five times three equals fifteen and ten divided by two equals five"),
