@@ -26,9 +26,13 @@ class Context:
         self.out.append(effect)
 
     def stir(self) -> None:
-        """Something was said: idle time starts anew."""
-        self.quiet_since = self.now
+        """A person did something: idle time starts anew."""
         self.idle_reported = False
+        self.quiet_since = self.now
+
+    def stir_by_agent(self) -> None:
+        """The agent's own voice breaks the silence too, but does not make it worth asking again."""
+        self.quiet_since = self.now
 
 
 class Floor:
@@ -38,6 +42,8 @@ class Floor:
         self.reply = Reply()
         self.failed_draft: tuple[do.PendingTurn, ...] = ()
         """The turns whose draft failed; they are tried once more when they end, not before."""
+        self.owed_notice: Literal["reply_lost", "not_understood"] | None = None
+        """What is to be said as soon as nobody speaks, unless a reply comes first."""
         self._settings = settings
         self._transcript = transcript
         self._context = context
@@ -79,11 +85,11 @@ class Floor:
     def _take_place(self) -> None:
         """In the transcript, behind the turn it answers; what is heard is filled in as it plays."""
         reply, now = self.reply, self._context.now
-        reply.pending = ()
+        reply.pending, self.owed_notice = (), None
         reply.committed_at = reply.progress_at = now
         reply.item_id = self._transcript.next_id()
         self._transcript.add(Item(item_id=reply.item_id, role="agent", text="", at=now, reply_id=reply.reply_id))
-        self._context.stir()
+        self._context.stir_by_agent()
 
     # ------------------------------------------------------------ playing
 
@@ -106,7 +112,7 @@ class Floor:
         self.playout_advanced(heard)
         self._record(interrupted=False)
         if lost:
-            self.say("reply_lost")
+            self.owed_notice = "reply_lost"
 
     def halt(self) -> None:
         """Silent until it is known whether it goes on."""
@@ -117,7 +123,7 @@ class Floor:
         self.reply.fire(Turning.RESUME if self.reply.audible else Turning.RELEASE)
         self.reply.progress_at = self.reply.committed_at = self._context.now
         self._context.emit(do.ResumePlayout(reply_id=self.reply.reply_id))
-        self._context.stir()
+        self._context.stir_by_agent()
 
     # ------------------------------------------------------------ ending
 
@@ -132,12 +138,11 @@ class Floor:
             self.lose(code)
 
     def lose(self, code: str) -> None:
-        """Nothing (more) of the reply will be heard: the person is told."""
-        notice = self.reply.notice
+        """Nothing (more) of the reply will be heard: the person will be told."""
         self.reply.failed = code
         self.end()
-        if not notice:
-            self.say("reply_lost")
+        if not self.reply.notice:
+            self.owed_notice = "reply_lost"
 
     def end(self, *, interrupted: bool = False, only: Replying | None = None) -> None:
         """Ends whatever reply there is (or only one in that state)."""
@@ -154,6 +159,7 @@ class Floor:
     def _record(self, *, interrupted: bool) -> None:
         reply = self.reply
         reply.fire(Turning.OVER)
+        reply.over_at = self._context.now
         self._transcript.finish_reply(reply.item_id, heard=reply.heard, written=reply.written, interrupted=interrupted)
         self._context.emit(
             do.RecordReply(
@@ -165,27 +171,27 @@ class Floor:
                 failed=reply.failed,
             )
         )
-        self._context.stir()
+        self._context.stir_by_agent()
 
     # ------------------------------------------------------------ time
 
-    def deadlines(self, *, someone_speaks: bool) -> Iterator[float]:
-        """When the reply counts as stuck. A halted one waits for as long as `someone_speaks`."""
+    def deadlines(self, *, talked_over: bool) -> Iterator[float]:
+        """When the reply counts as stuck. A halted one waits for as long as it is `talked_over`."""
         match self.reply.state:
             case Replying.COMMITTED:
                 yield self.reply.committed_at + self._settings.reply_timeout_s
             case Replying.PLAYING:
                 yield self.reply.progress_at + self._settings.playout_timeout_s
             case Replying.HALTED:
-                if not someone_speaks:
+                if not talked_over:
                     yield self._context.quiet_since + self._settings.halt_timeout_s
             case Replying.NONE | Replying.DRAFT:
                 return
             case _:
                 assert_never(self.reply.state)
 
-    def give_up_if_late(self, *, someone_speaks: bool) -> None:
-        if all(self._context.now < due_at for due_at in self.deadlines(someone_speaks=someone_speaks)):
+    def give_up_if_late(self, *, talked_over: bool) -> None:
+        if all(self._context.now < due_at for due_at in self.deadlines(talked_over=talked_over)):
             return
         if self.reply.state is Replying.HALTED:
             self.resume()

@@ -17,7 +17,11 @@ from voice_agent.conversation.interruption import Verdict, ignorable, judge
 from voice_agent.conversation.settings import ConversationSettings
 from voice_agent.conversation.state import Hearing, Listening, Reply, Replying, Speaker
 from voice_agent.conversation.transcript import Item, Transcript
-from voice_agent.conversation.words import begins_with, is_echo, is_question, same_words
+from voice_agent.conversation.words import begins_with, is_echo, is_question, same_words, words
+
+ECHO_WORDS_BEFORE = 60
+ECHO_WORDS_AFTER = 20
+"""The agent's words that a microphone may have picked up: about 24 s before the playout position and 8 s behind it."""
 
 UNSURE = 0.3
 """Confidence given to a partial that has to stand in for a final that failed."""
@@ -60,6 +64,11 @@ class Machine:
     def reply(self) -> Reply:
         """The current reply, to be read only."""
         return self._floor.reply
+
+    @property
+    def speakers(self) -> tuple[Speaker, ...]:
+        """Who is known, to be read only."""
+        return tuple(self._speakers.values())
 
     def speaker(self, name: str) -> Speaker:
         """What is known of a speaker (made when first seen)."""
@@ -130,7 +139,7 @@ class Machine:
                     self._floor.say(text=event.text)
             case on.ReplyCancelled():
                 self._floor.end(interrupted=True)
-                self._owed = None
+                self._owed = self._floor.owed_notice = None
             case on.ReplyGenerated():
                 self.reply.progress_at = self._context.now
             case on.ReplyFailed():
@@ -210,11 +219,16 @@ class Machine:
             speech_s=speaker.heard_until - speaker.started_at,
             text=speaker.text,
             confidence=speaker.confidence,
-            agent_text=self.reply.written,
+            agent_text=self._words_in_the_air(),
             settings=self.settings.interruption,
         )
         if verdict is Verdict.STOP:
             self._floor.halt()
+
+    def _words_in_the_air(self) -> str:
+        """The agent's words around the playout position."""
+        position = len(words(self.reply.heard))
+        return " ".join(words(self.reply.written)[max(0, position - ECHO_WORDS_BEFORE) : position + ECHO_WORDS_AFTER])
 
     def _transcript_final(self, event: on.TranscriptFinal) -> None:
         speaker = self.speaker(event.speaker)
@@ -233,15 +247,15 @@ class Machine:
             return
         self._discard(speaker, "failed")
         if self.reply.state is Replying.NONE and self.settings.automatic_replies:
-            self._floor.say("not_understood")
+            self._floor.owed_notice = "not_understood"
 
     def _final_known(self, speaker: Speaker) -> None:
         speaker.final = True
         closing = speaker.state is Listening.CLOSING
         if not speaker.text:
             self._discard(speaker, "empty")
-        elif self.reply.audible and self._reply_is_committed() and not closing and self._is_ignorable(speaker.text):
-            self._discard(speaker, "echo" if is_echo(speaker.text, self.reply.written) else "backchannel")
+        elif self._talked_over_the_agent(speaker) and not closing and self._is_ignorable(speaker.text):
+            self._discard(speaker, "echo" if is_echo(speaker.text, self._words_in_the_air()) else "backchannel")
         else:
             if self.settings.interruption.enabled and self._reply_is_committed():
                 self._floor.end(interrupted=True)
@@ -251,8 +265,13 @@ class Machine:
     def _reply_is_committed(self) -> bool:
         return self.reply.state not in (Replying.NONE, Replying.DRAFT)
 
+    def _talked_over_the_agent(self, speaker: Speaker) -> bool:
+        """Also when the reply has ended while the final was made."""
+        still = self._reply_is_committed() or (self.reply.state is Replying.NONE and speaker.started_at < self.reply.over_at)
+        return self.reply.audible and still
+
     def _is_ignorable(self, text: str) -> bool:
-        return ignorable(text, agent_text=self.reply.written, asked=is_question(self.reply.heard))
+        return ignorable(text, agent_text=self._words_in_the_air(), asked=is_question(self.reply.heard))
 
     def _input_committed(self, speaker: Speaker) -> None:
         if speaker.state is Listening.CLOSING:
@@ -268,6 +287,7 @@ class Machine:
         if not asked_already:
             speaker.stopped_at = self._context.now
             self._request_final(speaker)
+        self._context.stir()
 
     def _request_final(self, speaker: Speaker) -> None:
         speaker.final, speaker.probability = False, None
@@ -292,8 +312,10 @@ class Machine:
         for speaker in speakers:
             self._write_spoken_turn(speaker)
             speaker.committed_at = self._context.now
+        self._floor.owed_notice = None
         drafted = self.reply.state is Replying.DRAFT and _same_turns(self.reply.pending, turns)
-        if drafted and self._owed is None:
+        if drafted and not self._owed:
+            self._owed = None  # the draft was begun after that and answers it too
             self._floor.commit()
             return
         self._floor.end(only=Replying.DRAFT)
@@ -336,6 +358,7 @@ class Machine:
             self._floor.end(only=Replying.DRAFT)
         self._close_turn(speaker)
         self._context.emit(do.DiscardTurn(speaker=speaker.name, reason=reason))
+        self._context.stir()
         if self.reply.state is Replying.HALTED and not self._someone_is_open():
             self._floor.resume()
 
@@ -346,6 +369,10 @@ class Machine:
     def _someone_is_open(self) -> bool:
         return any(speaker.open for speaker in self._speakers.values())
 
+    def _someone_talks(self) -> bool:
+        """Someone speaks, or has said words whose final is awaited."""
+        return any(speaker.state is Listening.SPEAKING or (speaker.open and speaker.text) for speaker in self._speakers.values())
+
     def _owe(self, instructions: str = "") -> None:
         """A reply is due as soon as nobody speaks and the last reply is over."""
         self._owed = instructions or self._owed or ""
@@ -354,9 +381,7 @@ class Machine:
         """Ends, drafts and replies that have become possible. Runs after every event."""
         speakers = [speaker for speaker in self._speakers.values() if speaker.open]
         if not speakers:
-            if self._owed is not None and self.reply.state is Replying.NONE:
-                instructions, self._owed = self._owed, None
-                self._floor.order(instructions=instructions)
+            self._say_what_is_owed()
             return
         if not self.settings.automatic_turns or not all(s.state is Listening.PAUSED and s.final for s in speakers):
             return
@@ -364,8 +389,17 @@ class Machine:
         if all(self._hold_is_over(speaker) for speaker in speakers):
             self._commit_turns(speakers)
             self._settle()
-        elif self.settings.speculate and self.settings.automatic_replies:
+        elif self.settings.speculate and self.settings.automatic_replies and not self._owed:
             self._draft(_pending(speakers))
+
+    def _say_what_is_owed(self) -> None:
+        if self.reply.state is not Replying.NONE:
+            return
+        if self._owed is not None:
+            instructions, self._owed = self._owed, None
+            self._floor.order(instructions=instructions)
+        elif self._floor.owed_notice is not None:
+            self._floor.say(self._floor.owed_notice)
 
     def _hold_is_over(self, speaker: Speaker) -> bool:
         hold = self.hold_s(speaker)
@@ -392,7 +426,7 @@ class Machine:
                 due_at = speaker.stopped_at + self.hold_s(speaker) + self.settings.stall_grace_s
                 if due_at > self._context.now:  # else it waits for another speaker
                     yield due_at
-        yield from self._floor.deadlines(someone_speaks=self._someone_is_open())
+        yield from self._floor.deadlines(talked_over=self._someone_talks())
         if self.settings.idle_timeout_s is not None and self._is_idle():
             yield self._context.quiet_since + self.settings.idle_timeout_s
 
@@ -405,7 +439,7 @@ class Machine:
         for speaker in list(self._speakers.values()):
             if self._awaits_final(speaker) and now >= speaker.final_deadline_at:
                 self._transcript_failed(speaker)
-        self._floor.give_up_if_late(someone_speaks=self._someone_is_open())
+        self._floor.give_up_if_late(talked_over=self._someone_talks())
         timeout_s = self.settings.idle_timeout_s
         if timeout_s is not None and self._is_idle() and now >= self._context.quiet_since + timeout_s:
             self._context.idle_reported = True
@@ -414,7 +448,7 @@ class Machine:
                 self._floor.order(idle=True)
 
     def _is_idle(self) -> bool:
-        unasked = self._owed is None and not self._context.idle_reported
+        unasked = self._owed is None and self._floor.owed_notice is None and not self._context.idle_reported
         return unasked and self.reply.state is Replying.NONE and not self._someone_is_open()
 
     # ------------------------------------------------------------ the end of a call, and of all

@@ -149,6 +149,7 @@ class Reply:
     committed_at: float = 0.0
     progress_at: float = 0.0
     """Last sign of life of its playout."""
+    over_at: float = 0.0
 
     def fire(self, trigger: Turning) -> None:
         try:
