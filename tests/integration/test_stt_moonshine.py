@@ -9,7 +9,7 @@ import jiwer
 import numpy as np
 import pytest
 
-from tests.spoken import Clip, clip, clips, plain, silence
+from tests.spoken import Clip, clip, clips, plain, say, silence
 from voice_agent.engines.base import INPUT_RATE, Samples, Transcript
 from voice_agent.engines.stt import moonshine
 from voice_agent.engines.stt.moonshine import Moonshine
@@ -84,6 +84,11 @@ async def test_partials_change_no_word_of_the_finals(model: Moonshine) -> None:
 async def test_a_moment_of_noise_is_no_text(model: Moonshine, seconds: float) -> None:
     noise = np.random.default_rng(7).standard_normal(round(seconds * INPUT_RATE)).astype(np.float32) * np.float32(0.001)
     assert (await whole(model, noise)).text == ""
+
+
+async def test_a_turn_of_one_word_is_heard(model: Moonshine) -> None:
+    for word in ("Yes.", "No.", "Stop.", "Thank you.", "Okay."):
+        assert (await whole(model, np.concatenate((silence(0.4), say(word), silence(0.2))))).text == word
 
 
 async def test_silence_behind_speech_changes_nothing(model: Moonshine) -> None:

@@ -13,6 +13,9 @@ LIMIT_SAMPLES = 600 * INPUT_RATE
 LEVEL_WINDOW = INPUT_RATE // 50
 """20 ms: the length of a vowel's steady part, so that one window inside speech is wholly voiced."""
 
+SPEECH_RANGE = 10 ** (-25 / 20)
+"""What lies 25 dB under the loudest 20 ms of a turn is the room, not the speaker."""
+
 CUT_WINDOW = INPUT_RATE // 10
 """100 ms: shorter than a pause between words, longer than the closure of a stop consonant."""
 
@@ -59,12 +62,21 @@ class SpeechBuffer:
 
 def loudest(samples: Samples) -> float:
     """RMS of the loudest 20 ms window, 0 for less audio than that. Two loud samples in silence do not count as speech."""
-    whole = samples.size // LEVEL_WINDOW * LEVEL_WINDOW
-    if whole == 0:
-        return 0.0
-    windows = samples[:whole].reshape(-1, LEVEL_WINDOW)
-    energy = np.einsum("ij,ij->i", windows, windows)
-    return float(np.sqrt(energy.max() / LEVEL_WINDOW))
+    energy = _energies(samples)
+    return float(np.sqrt(energy.max(initial=0.0)))
+
+
+def voiced_seconds(samples: Samples) -> float:
+    """How much of it is not the room: 20 ms windows within `SPEECH_RANGE` of the loudest."""
+    energy = _energies(samples)
+    return np.count_nonzero(energy > energy.max(initial=0.0) * SPEECH_RANGE**2) * LEVEL_WINDOW / INPUT_RATE
+
+
+def _energies(samples: Samples) -> Samples:
+    """Mean square of each whole 20 ms window."""
+    windows = samples[: samples.size // LEVEL_WINDOW * LEVEL_WINDOW].reshape(-1, LEVEL_WINDOW)
+    energies: Samples = np.einsum("ij,ij->i", windows, windows) / np.float32(LEVEL_WINDOW)
+    return energies
 
 
 def quietest_cut(samples: Samples, start: int, end: int) -> int:

@@ -14,6 +14,7 @@ from voice_agent.engines.admission import Lane
 from voice_agent.engines.base import INPUT_RATE, Samples, SttCapabilities
 from voice_agent.engines.onnx_session import onnx_errors, open_session
 from voice_agent.engines.stt import moonshine_decoder
+from voice_agent.engines.stt.buffer import voiced_seconds
 from voice_agent.engines.stt.languages import primary
 from voice_agent.engines.stt.moonshine_decoder import GreedyDecoder, Tokens
 from voice_agent.engines.stt.moonshine_tokens import join, read_vocabulary
@@ -34,7 +35,7 @@ GARBAGE_LOGPROB = -1.1
 """Mean log-probability under which a text is thrown away. Right texts measured -0.01 to -0.25; silence ("You") -1.19."""
 
 SHORT_S, SHORT_GARBAGE_LOGPROB = 0.6, -0.8
-"""The same for short audio: a tenth to four tenths of a second of real speech gave "I", "1", "I'm" at -0.98 to -1.7."""
+"""The same for little speech: a tenth to four tenths of a second of real speech gave "I", "1", "I'm" at -0.98 to -1.7."""
 
 
 class Moonshine:
@@ -104,7 +105,7 @@ class MoonshineRecogniser:
             why = str(error).strip().partition("\n")[0]
             raise EngineFailed(f"{NAME} could not recognise the speech", engine=NAME, why=why) from error
         return Decoded(
-            text="" if _garbage(tokens, seconds) else join(self._vocabulary, tokens.ids),
+            text="" if _garbage(tokens, samples) else join(self._vocabulary, tokens.ids),
             language=LANGUAGE,
             logprob=tokens.logprob,
             scored=tokens.scored,
@@ -121,8 +122,8 @@ class MoonshineRecogniser:
         return self._decoder.decode(hidden, mask, cap=cap, draft=draft, stop=stop)
 
 
-def _garbage(tokens: Tokens, seconds: float) -> bool:
+def _garbage(tokens: Tokens, samples: Samples) -> bool:
     if tokens.scored == 0:
         return True
     mean = tokens.logprob / tokens.scored
-    return mean < GARBAGE_LOGPROB or (seconds < SHORT_S and mean < SHORT_GARBAGE_LOGPROB)
+    return mean < GARBAGE_LOGPROB or (mean < SHORT_GARBAGE_LOGPROB and voiced_seconds(samples) < SHORT_S)

@@ -94,7 +94,8 @@ class WhisperDecoder:
     def knows(self, language: str) -> bool:
         if not self.multilingual:
             return language == "en"
-        return self._model.hf_tokenizer.token_to_id(f"<|{language}|>") is not None
+        in_vocabulary = self._model.hf_tokenizer.token_to_id(f"<|{language}|>") is not None
+        return in_vocabulary and language in self._model.supported_languages
 
     def same_beam(self, *, final: bool) -> bool:
         """Whether this request is decoded with the beam of a final."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from voice_agent.engines.base import INPUT_RATE, Samples
-from voice_agent.engines.stt.buffer import loudest, quietest_cut
+from voice_agent.engines.stt.buffer import SPEECH_RANGE, loudest, quietest_cut
 from voice_agent.engines.stt.recogniser import Decoded, DecodeRequest, Recogniser, Stopped
 
 LONGEST_WINDOW = 16 * INPUT_RATE
@@ -17,10 +17,6 @@ SHORTEST_WINDOW = INPUT_RATE // 10
 
 SILENCE_RMS = 1e-4
 """-80 dBFS: three steps of a 16-bit sample. Below it there is nothing to recognise, whatever a model says ("You")."""
-
-BELOW_SPEECH = 10 ** (-25 / 20)
-"""A window whose loudest 20 ms lie 25 dB under the loudest of the same turn is the room, not the speaker. On a window
-of room noise alone models invent words; behind speech, in the same window, they do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +47,7 @@ def decode_pieces(
 
 def _decode_window(recogniser: Recogniser, window: Samples, request: DecodeRequest, stop: Stopped, peak: float) -> Decoded:
     level = loudest(window)
-    if window.size < SHORTEST_WINDOW or level < SILENCE_RMS or level < peak * BELOW_SPEECH:
+    # On a window of room noise alone models invent words; behind speech, in the same window, they do not.
+    if window.size < SHORTEST_WINDOW or level < SILENCE_RMS or level < peak * SPEECH_RANGE:
         return Decoded(text="", language=request.language or "", serves_as_final=True)
     return recogniser.decode(window, request, stop)

@@ -5,7 +5,7 @@ import pytest
 
 from voice_agent.engines.base import INPUT_RATE
 from voice_agent.engines.stt import buffer
-from voice_agent.engines.stt.buffer import CUT_WINDOW, FIRST_CAPACITY, SpeechBuffer, loudest, quietest_cut
+from voice_agent.engines.stt.buffer import CUT_WINDOW, FIRST_CAPACITY, SpeechBuffer, loudest, quietest_cut, voiced_seconds
 
 
 def ramp(size: int, start: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
@@ -76,6 +76,14 @@ def test_loudest_is_the_level_of_a_window_and_not_of_a_click() -> None:
     click = np.zeros(16_000, dtype=np.float32)
     click[5000] = 1.0
     assert loudest(click) < 0.06
+
+
+def test_voiced_time_leaves_out_the_room() -> None:
+    room = np.full(INPUT_RATE, 0.005, dtype=np.float32)
+    assert voiced_seconds(np.concatenate((room, np.full(INPUT_RATE // 2, 0.2, dtype=np.float32), room))) == pytest.approx(0.5)
+    assert voiced_seconds(room) == pytest.approx(1.0), "there is nothing louder to compare with"
+    assert voiced_seconds(np.zeros(INPUT_RATE, dtype=np.float32)) == 0.0
+    assert voiced_seconds(np.zeros(0, dtype=np.float32)) == 0.0
 
 
 def test_the_cut_lies_in_the_pause() -> None:
