@@ -107,6 +107,10 @@ class EngineRegistry(Generic[T]):
         self._slots = [_Slot(known[name]) for name in names]
         self._closed = False
 
+    def names(self) -> tuple[str, ...]:
+        """Of the engines, in order."""
+        return tuple(slot.spec.name for slot in self._slots)
+
     def states(self) -> dict[str, EngineState]:
         """Name to state now, in order."""
         return {slot.spec.name: slot.state() for slot in self._slots}
@@ -124,10 +128,32 @@ class EngineRegistry(Generic[T]):
             if (engine := await slot.get()) is not None:
                 chosen.append(engine)
         if self._closed:
-            raise EngineUnavailable(f"The {self._kind} engines are shut down", engine=self._kind)
+            raise self._shut_down()
         if not chosen:
             raise self._none_ready()
         return chosen
+
+    def state(self, name: str) -> EngineState:
+        """One engine's state now. Raises KeyError for a name that is not among `names`."""
+        return self._slot(name).state()
+
+    async def get(self, name: str) -> T:
+        """One engine, loaded now if it is not yet, whatever the others are. The same object that `choose` gives.
+
+        Raises what its load raised, `EngineUnavailable` when it is not ready, and KeyError as `state`.
+        """
+        slot = self._slot(name)
+        engine = await slot.get()
+        if engine is not None:
+            return engine
+        if self._closed:
+            raise self._shut_down()
+        if slot.failure is not None:
+            raise slot.failure
+        raise EngineUnavailable(f"{name} is not ready", engine=name, why=_in_words(slot.state()))
+
+    def _slot(self, name: str) -> _Slot[T]:
+        return {slot.spec.name: slot for slot in self._slots}[name]
 
     async def aclose(self) -> None:
         """Closes what was loaded, all of it even where one fails; refuses from now on. Idempotent."""
@@ -136,6 +162,9 @@ class EngineRegistry(Generic[T]):
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    def _shut_down(self) -> EngineUnavailable:
+        return EngineUnavailable(f"The {self._kind} engines are shut down", engine=self._kind)
 
     def _none_ready(self) -> EngineUnavailable:
         states = self.states()
