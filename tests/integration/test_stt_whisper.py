@@ -226,7 +226,11 @@ def test_a_gpu_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_a_gpu_that_does_not_work_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)  # this wheel's driver calls fail here
+    import ctranslate2
+
+    if ctranslate2.get_cuda_device_count():
+        pytest.skip("the GPU of this machine works")
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: 1)
     model = await asyncio.to_thread(whisper.load, TINY_WHISPER)
     assert model.placement == whisper.Placement(device="cpu", compute_type="int8")
     assert (await final(model, say("Thank you."))).text == "Thank you."
