@@ -46,13 +46,15 @@ class PendingTurn:
 class StartReply:
     """Generate the reply to the transcript plus `pending`. While `speculative` its audio waits for `CommitReply`.
 
-    `instructions` hold for this reply only; `idle` marks a reply to silence.
+    `instructions` hold for this reply only; `request_id` is that of the `ReplyRequested` it answers; `idle` marks a reply to
+    silence.
     """
 
     reply_id: int
     pending: tuple[PendingTurn, ...] = ()
     speculative: bool = False
     instructions: str = ""
+    request_id: str = ""
     idle: bool = False
 
 
@@ -78,6 +80,17 @@ class CancelReply:
     """Stop generating; none of it was audible, nobody will know."""
 
     reply_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallTool:
+    """Have the client carry out this call of a committed reply; it stands in the transcript as `item_id`."""
+
+    reply_id: int
+    item_id: str
+    call_id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +154,7 @@ Effect: TypeAlias = (
     | SayText
     | CommitReply
     | CancelReply
+    | CallTool
     | PausePlayout
     | ResumePlayout
     | StopPlayout

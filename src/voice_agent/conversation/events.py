@@ -7,6 +7,9 @@ Times (`at`) are seconds on the session's clock; for audio they are counted in s
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from voice_agent.conversation.settings import ConversationSettings
+from voice_agent.conversation.transcript import Item
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeakerJoined:
@@ -107,9 +110,11 @@ class InputCleared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyRequested:
-    """The client asks for a reply to the transcript as it is. `instructions` hold for this reply only."""
+    """The client asks for a reply to the transcript as it is. `instructions` hold for this reply only; `request_id` is handed
+    on in `StartReply`, for whoever keeps more about the request."""
 
     instructions: str = ""
+    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +135,16 @@ class ReplyTextAdded:
 
     reply_id: int
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCalled:
+    """The language model calls a function as part of the reply; `arguments` is JSON."""
+
+    reply_id: int
+    call_id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +187,37 @@ class PlayoutFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ItemInserted:
+    """The client has put `item` into the transcript: at its end, or behind `after` ("" for the head). Dropped if its id is
+    taken or `after` is not there."""
+
+    item: Item
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemRemoved:
+    """The client has taken an item out of the transcript. A reply that is playing ends."""
+
+    item_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemTruncated:
+    """The client tells what was heard of a reply. If it is playing, it ends there."""
+
+    item_id: str
+    heard: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsChanged:
+    """They hold from now on."""
+
+    settings: ConversationSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disconnected:
     """The transport is gone: the conversation ends."""
 
@@ -195,10 +241,15 @@ Event: TypeAlias = (
     | SayRequested
     | ReplyCancelled
     | ReplyTextAdded
+    | ToolCalled
     | ReplyGenerated
     | ReplyFailed
     | PlayoutStarted
     | PlayoutAdvanced
     | PlayoutFinished
+    | ItemInserted
+    | ItemRemoved
+    | ItemTruncated
+    | SettingsChanged
     | Disconnected
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from voice_agent.conversation import effects as do
+from voice_agent.conversation.events import ReplyRequested, ToolCalled
 from voice_agent.conversation.settings import ConversationSettings
 from voice_agent.conversation.state import Reply, Replying, Turning
 from voice_agent.conversation.transcript import Item, Transcript
@@ -44,7 +45,7 @@ class Floor:
         """The turns whose draft failed; they are tried once more when they end, not before."""
         self.owed_notice: Literal["reply_lost", "not_understood"] | None = None
         """What is to be said as soon as nobody speaks, unless a reply comes first."""
-        self._settings = settings
+        self.settings = settings
         self._transcript = transcript
         self._context = context
         self._count = 0
@@ -57,10 +58,13 @@ class Floor:
         self.reply.pending = turns
         self._context.emit(do.StartReply(reply_id=self.reply.reply_id, pending=turns, speculative=True))
 
-    def order(self, *, instructions: str = "", idle: bool = False) -> None:
+    def order(self, request: ReplyRequested | None = None, *, idle: bool = False) -> None:
         """A reply to the transcript as it is."""
         self._begin(Turning.ORDER)
-        self._context.emit(do.StartReply(reply_id=self.reply.reply_id, instructions=instructions, idle=idle))
+        asked = request if request is not None else ReplyRequested()
+        self._context.emit(
+            do.StartReply(reply_id=self.reply.reply_id, instructions=asked.instructions, request_id=asked.request_id, idle=idle)
+        )
         self._take_place()
 
     def say(self, notice: Literal["reply_lost", "not_understood"] | None = None, *, text: str = "") -> None:
@@ -75,6 +79,8 @@ class Floor:
         self.reply.fire(Turning.COMMIT)
         self._context.emit(do.CommitReply(reply_id=self.reply.reply_id))
         self._take_place()
+        for call in self.reply.calls:
+            self._call(call)
 
     def _begin(self, trigger: Turning) -> None:
         assert self.reply.state is Replying.NONE, "one reply at a time"
@@ -90,6 +96,20 @@ class Floor:
         reply.item_id = self._transcript.next_id()
         self._transcript.add(Item(item_id=reply.item_id, role="agent", text="", at=now, reply_id=reply.reply_id))
         self._context.stir_by_agent()
+
+    def tool_called(self, call: ToolCalled) -> None:
+        """A draft's call waits until the turn it answers has ended: functions do things."""
+        if self.reply.state is Replying.DRAFT:
+            self.reply.calls.append(call)
+        else:
+            self._call(call)
+
+    def _call(self, call: ToolCalled) -> None:
+        item = Item(item_id="", role="tool_call", text=call.arguments, at=0.0, call_id=call.call_id, name=call.name)
+        item_id = self._transcript.write(item, at=self._context.now)
+        self._context.emit(
+            do.CallTool(reply_id=call.reply_id, item_id=item_id, call_id=call.call_id, name=call.name, arguments=call.arguments)
+        )
 
     # ------------------------------------------------------------ playing
 
@@ -179,12 +199,12 @@ class Floor:
         """When the reply counts as stuck. A halted one waits for as long as it is `talked_over`."""
         match self.reply.state:
             case Replying.COMMITTED:
-                yield self.reply.committed_at + self._settings.reply_timeout_s
+                yield self.reply.committed_at + self.settings.reply_timeout_s
             case Replying.PLAYING:
-                yield self.reply.progress_at + self._settings.playout_timeout_s
+                yield self.reply.progress_at + self.settings.playout_timeout_s
             case Replying.HALTED:
                 if not talked_over:
-                    yield self._context.quiet_since + self._settings.halt_timeout_s
+                    yield self._context.quiet_since + self.settings.halt_timeout_s
             case Replying.NONE | Replying.DRAFT:
                 return
             case _:

@@ -7,6 +7,7 @@ late.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal, assert_never
 
 from voice_agent.conversation import effects as do
@@ -37,7 +38,7 @@ class Machine:
         self._context = Context()
         self._floor = Floor(settings, self.transcript, self._context)
         self._speakers: dict[str, Speaker] = {}
-        self._owed: str | None = None  # instructions of a reply that waits for its time
+        self._owed: on.ReplyRequested | None = None  # a reply that waits for its time
         self._shown: do.AgentState = "listening"
 
     # ------------------------------------------------------------ the interface
@@ -95,7 +96,7 @@ class Machine:
                 return speaker is None or event.utterance_id != speaker.utterance_id
             case on.AudioAdvanced() | on.SpeakerLeft():
                 return event.speaker not in self._speakers
-            case on.ReplyTextAdded() | on.ReplyGenerated() | on.ReplyFailed():
+            case on.ReplyTextAdded() | on.ToolCalled() | on.ReplyGenerated() | on.ReplyFailed():
                 return self._is_past_reply(event.reply_id)
             case on.PlayoutStarted() | on.PlayoutAdvanced() | on.PlayoutFinished():
                 return self._is_past_reply(event.reply_id)
@@ -133,13 +134,15 @@ class Machine:
                 self._discard(self.speaker(event.speaker), "cleared")
             case on.ReplyRequested():
                 self._floor.end(only=Replying.DRAFT)
-                self._owe(event.instructions)
+                self._owe(event)
             case on.SayRequested():
                 if self.reply.state is Replying.NONE and not self._someone_is_open():
                     self._floor.say(text=event.text)
             case on.ReplyCancelled():
                 self._floor.end(interrupted=True)
                 self._owed = self._floor.owed_notice = None
+            case on.ToolCalled():
+                self._floor.tool_called(event)
             case on.ReplyGenerated():
                 self.reply.progress_at = self._context.now
             case on.ReplyFailed():
@@ -154,6 +157,10 @@ class Machine:
             case on.SpeakerLeft():
                 self._discard(self.speaker(event.speaker), "left")
                 del self._speakers[event.speaker]
+            case on.ItemInserted() | on.ItemRemoved() | on.ItemTruncated():
+                self._edit_transcript(event)
+            case on.SettingsChanged():
+                self.settings = self._floor.settings = event.settings
             case on.Disconnected():
                 self._end(event.reason)
             case _:
@@ -165,7 +172,7 @@ class Machine:
         speaker = self.speaker(event.speaker)
         self._learn_pause(speaker, event.at)
         if not speaker.open:
-            speaker.text, speaker.confidence, speaker.language = "", 1.0, ""
+            self._open_turn(speaker)
         if speaker.state is not Listening.SPEAKING:
             speaker.fire(Hearing.ONSET)
         speaker.utterance_id = event.utterance_id
@@ -174,6 +181,10 @@ class Machine:
         self._context.stir()
         if self.reply.state is Replying.COMMITTED and self.settings.interruption.enabled:
             self._floor.halt()  # nothing is audible yet: waiting costs nothing
+
+    def _open_turn(self, speaker: Speaker) -> None:
+        speaker.item_id = self.transcript.next_id()
+        speaker.text, speaker.confidence, speaker.language = "", 1.0, ""
 
     def _learn_pause(self, speaker: Speaker, at: float) -> None:
         pause_s = at - speaker.stopped_at
@@ -281,7 +292,7 @@ class Machine:
             return
         if not speaker.open:
             speaker.utterance_id += 1
-            speaker.text, speaker.confidence = "", 1.0
+            self._open_turn(speaker)
         asked_already = speaker.state is Listening.PAUSED
         speaker.fire(Hearing.CLOSE)
         if not asked_already:
@@ -314,7 +325,7 @@ class Machine:
             speaker.committed_at = self._context.now
         self._floor.owed_notice = None
         drafted = self.reply.state is Replying.DRAFT and _same_turns(self.reply.pending, turns)
-        if drafted and not self._owed:
+        if drafted and (self._owed is None or self._owed == on.ReplyRequested()):
             self._owed = None  # the draft was begun after that and answers it too
             self._floor.commit()
             return
@@ -324,7 +335,7 @@ class Machine:
 
     def _write_spoken_turn(self, speaker: Speaker) -> None:
         item = Item(
-            item_id="",
+            item_id=speaker.item_id,
             role="user",
             text=speaker.text,
             at=0.0,
@@ -350,6 +361,27 @@ class Machine:
         self._floor.failed_draft = ()
         self._context.stir()
 
+    def _edit_transcript(self, event: on.ItemInserted | on.ItemRemoved | on.ItemTruncated) -> None:
+        """The client corrects the record. An edit that does not fit (any more) changes nothing."""
+        match event:
+            case on.ItemInserted():
+                if event.item.item_id not in self.transcript and (event.after or "") in ("", *self.transcript.ids()):
+                    self.transcript.add(replace(event.item, at=self._context.now), after=event.after)
+                    self._context.stir()
+            case on.ItemRemoved():
+                if event.item_id == self.reply.item_id:
+                    self._floor.end(interrupted=True)
+                if event.item_id in self.transcript:
+                    self.transcript.remove(event.item_id)
+            case on.ItemTruncated():
+                if event.item_id == self.reply.item_id and self._reply_is_committed():
+                    self._floor.playout_advanced(event.heard)
+                    self._floor.end(interrupted=True)
+                elif event.item_id in self.transcript:
+                    self.transcript.truncate(event.item_id, event.heard)
+            case _:
+                assert_never(event)
+
     def _discard(self, speaker: Speaker, reason: Literal["empty", "backchannel", "echo", "cleared", "failed", "left"]) -> None:
         """Whatever is open of this speaker was no turn."""
         if not speaker.open:
@@ -373,9 +405,9 @@ class Machine:
         """Someone speaks, or has said words whose final is awaited."""
         return any(speaker.state is Listening.SPEAKING or (speaker.open and speaker.text) for speaker in self._speakers.values())
 
-    def _owe(self, instructions: str = "") -> None:
+    def _owe(self, request: on.ReplyRequested | None = None) -> None:
         """A reply is due as soon as nobody speaks and the last reply is over."""
-        self._owed = instructions or self._owed or ""
+        self._owed = request or self._owed or on.ReplyRequested()
 
     def _settle(self) -> None:
         """Ends, drafts and replies that have become possible. Runs after every event."""
@@ -389,15 +421,15 @@ class Machine:
         if all(self._hold_is_over(speaker) for speaker in speakers):
             self._commit_turns(speakers)
             self._settle()
-        elif self.settings.speculate and self.settings.automatic_replies and not self._owed:
+        elif self.settings.speculate and self.settings.automatic_replies and self._owed in (None, on.ReplyRequested()):
             self._draft(_pending(speakers))
 
     def _say_what_is_owed(self) -> None:
         if self.reply.state is not Replying.NONE:
             return
         if self._owed is not None:
-            instructions, self._owed = self._owed, None
-            self._floor.order(instructions=instructions)
+            request, self._owed = self._owed, None
+            self._floor.order(request)
         elif self._floor.owed_notice is not None:
             self._floor.say(self._floor.owed_notice)
 

@@ -9,6 +9,7 @@ from enum import Enum
 
 from voice_agent.conversation.effects import PendingTurn
 from voice_agent.conversation.endpointing import PauseModel
+from voice_agent.conversation.events import ToolCalled
 
 
 class Listening(Enum):
@@ -110,6 +111,8 @@ class Speaker:
     committed_at: float | None = None
     """When their last turn was committed by its hold, if nothing was said since."""
     final_deadline_at: float = 0.0
+    item_id: str = ""
+    """Of the open turn: where it will stand in the transcript."""
     text: str = ""
     """The turn's words as far as known."""
     confidence: float = 1.0
@@ -144,6 +147,8 @@ class Reply:
     """A canned text: when it fails there is nothing better to say."""
     written: str = ""
     heard: str = ""
+    calls: list[ToolCalled] = field(default_factory=list)
+    """Calls of functions that a draft wants to make; they are made when it is committed."""
     audible: bool = False
     failed: str = ""
     committed_at: float = 0.0

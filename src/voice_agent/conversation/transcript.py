@@ -9,11 +9,14 @@ from typing import Literal
 class Item:
     """One turn or one reply. `text` is what was said, or of a reply what was heard. `at` is on the session's clock.
 
+    A call of a function (role "tool_call") has its JSON arguments as text, its answer (role "tool_output") what the function
+    gave; `call_id` joins them.
+
     `confidence` and `language` belong to a spoken turn; `interrupted` and `written` (all that the model wrote) to a reply.
     """
 
     item_id: str
-    role: Literal["user", "agent", "system"]
+    role: Literal["user", "agent", "system", "tool_call", "tool_output"]
     text: str
     at: float
     speaker: str = ""
@@ -23,6 +26,8 @@ class Item:
     reply_id: int = 0
     written: str = ""
     interrupted: bool = False
+    call_id: str = ""
+    name: str = ""
 
 
 @dataclass(slots=True)
@@ -37,6 +42,13 @@ class Transcript:
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def __contains__(self, item_id: object) -> bool:
+        return item_id in self._items
+
+    def ids(self) -> tuple[str, ...]:
+        """In order."""
+        return tuple(self._items)
 
     def __getitem__(self, item_id: str) -> Item:
         return self._items[item_id]
@@ -66,8 +78,8 @@ class Transcript:
         self._items = {entry.item_id: entry for entry in items}
 
     def write(self, item: Item, *, at: float) -> str:
-        """Appends `item` under a new id and returns the id."""
-        item_id = self.next_id()
+        """Appends `item`, under a new id if it has none, and returns the id."""
+        item_id = item.item_id or self.next_id()
         self.add(replace(item, item_id=item_id, at=at))
         return item_id
 
