@@ -73,7 +73,7 @@ class Transcript:
             self._items[item.item_id] = item
             return
         items = list(self._items.values())
-        place = 0 if after == "" else 1 + next(i for i, old in enumerate(items) if old is self._items[after])
+        place = 0 if after == "" else 1 + items.index(self._items[after])
         items.insert(place, item)
         self._items = {entry.item_id: entry for entry in items}
 
