@@ -9,6 +9,8 @@
     │   ├── EngineUnavailable it cannot be used at all here and now
     │   ├── EngineTimeout     it did not answer in time
     │   └── EngineFailed      it answered with a failure
+    ├── AccessError           the caller may not do this: no key, a foreign web page, too many requests
+    ├── OverloadedError       no room for another session now
     └── TransportError        the way to the person broke
 
 Each error says what happened, why, and what to do about it. `code` is stable and is what programs match on.
@@ -103,6 +105,32 @@ class EngineTimeout(EngineError):
 
 class EngineFailed(EngineError):
     code = "engine.failed"
+
+
+class AccessError(VoiceAgentError):
+    """`retry_after_s`: when it may be tried again, where waiting helps."""
+
+    code = "access.denied"
+    fault: Fault = "user"
+
+    def __init__(
+        self, what: str, *, why: str = "", remedy: str = "", code: str | None = None, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(what, why=why, remedy=remedy, code=code)
+        self.retry_after_s = retry_after_s
+        self.retryable = retry_after_s is not None
+
+
+class OverloadedError(VoiceAgentError):
+    """`retry_after_s`: when to ask again."""
+
+    code = "server.overloaded"
+    fault: Fault = "service"
+    retryable = True
+
+    def __init__(self, what: str, *, why: str = "", remedy: str = "", code: str | None = None, retry_after_s: float = 5.0) -> None:
+        super().__init__(what, why=why, remedy=remedy, code=code)
+        self.retry_after_s = retry_after_s
 
 
 class TransportError(VoiceAgentError):

@@ -206,6 +206,53 @@ class LogSettings(Group):
     events_dir: UserPath = Field(default=None, description="Folder for one event log per session; none is written when not set")
 
 
+class ServerSettings(Group):
+    host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        max_length=255,
+        description="Address that the server binds; others than this machine need keys",
+    )
+    port: int = Field(default=8000, ge=0, le=65_535, description="Port of the server; 0 takes a free one")
+    require_key: bool = Field(default=False, description="Ask for a key on this machine's own address too")
+    keys_file: UserPath = Field(default=None, description="File of the keys; one in the user's configuration when not set")
+    allowed_origins: Annotated[tuple[str, ...], Items] = Field(
+        default=(), description="Web pages of other origins that may use the server, such as https://app.example.com"
+    )
+    allowed_hosts: Annotated[tuple[str, ...], Items] = Field(
+        default=(), description="Names that the server may be addressed by, besides those of its own address"
+    )
+    trusted_proxies: Annotated[tuple[str, ...], Items] = Field(
+        default=(), description="Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto count"
+    )
+    max_sessions: int | None = Field(
+        default=None, ge=1, le=10_000, description="Sessions at the same time; from processors and memory when not set"
+    )
+    sessions_per_client: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Sessions of one key or address; when not set a quarter of the server's, without limit for this machine",
+    )
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Requests of one key or address; when not set 600, without limit for this machine",
+    )
+    drain_s: float = Field(
+        default=30.0, ge=0, le=3600, description="How long running sessions may go on when the server stops, in s"
+    )
+    tls_cert: UserPath = Field(default=None, description="Certificate (PEM, with its chain) for https and wss")
+    tls_key: UserPath = Field(default=None, description="Private key (PEM) of the certificate")
+
+    @model_validator(mode="after")
+    def _certificate_with_key(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("SERVER_TLS_CERT and SERVER_TLS_KEY belong together: set both or neither")
+        return self
+
+
 class Settings(Group):
     """All settings. Each group goes to the part that it is for."""
 
@@ -221,4 +268,5 @@ class Settings(Group):
     kokoro: KokoroSettings = KokoroSettings()
     conversation: ConversationSettings = ConversationSettings()
     models: ModelsSettings = ModelsSettings()
+    server: ServerSettings = ServerSettings()
     log: LogSettings = LogSettings()
