@@ -216,14 +216,20 @@ class ServerSettings(Group):
     port: int = Field(default=8000, ge=0, le=65_535, description="Port of the server; 0 takes a free one")
     require_key: bool = Field(default=False, description="Ask for a key on this machine's own address too")
     keys_file: UserPath = Field(default=None, description="File of the keys; one in the user's configuration when not set")
-    allowed_origins: Annotated[tuple[str, ...], Items] = Field(
-        default=(), description="Web pages of other origins that may use the server, such as https://app.example.com"
+    allowed_origins: Annotated[tuple[str, ...], ItemsOrOff] = Field(
+        default=(),
+        description="Web pages of other origins that may use the server, such as https://app.example.com",
+        json_schema_extra={"allowed": "a comma-separated list of origins, or off"},
     )
-    allowed_hosts: Annotated[tuple[str, ...], Items] = Field(
-        default=(), description="Names that the server may be addressed by, besides those of its own address"
+    allowed_hosts: Annotated[tuple[str, ...], ItemsOrOff] = Field(
+        default=(),
+        description="Names that the server may be addressed by, besides those of its own address",
+        json_schema_extra={"allowed": "a comma-separated list of host names, or off"},
     )
-    trusted_proxies: Annotated[tuple[str, ...], Items] = Field(
-        default=(), description="Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto count"
+    trusted_proxies: Annotated[tuple[str, ...], ItemsOrOff] = Field(
+        default=(),
+        description="Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto count",
+        json_schema_extra={"allowed": "a comma-separated list of addresses, or off"},
     )
     max_sessions: int | None = Field(
         default=None, ge=1, le=10_000, description="Sessions at the same time; from processors and memory when not set"
