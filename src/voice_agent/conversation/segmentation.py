@@ -38,7 +38,7 @@ class SpeechSegmenter:
 
     def __init__(self, window_samples: int, settings: SegmentationSettings = SegmentationSettings()) -> None:
         self._window = window_samples
-        self._settings = settings if settings is not None else SegmentationSettings()
+        self.settings = settings if settings is not None else SegmentationSettings()
         self._position = 0
         self._run = 0
         self.speaking = False
@@ -51,7 +51,7 @@ class SpeechSegmenter:
     def process(self, probability: float) -> Onset | End | None:
         """One window; at most one boundary."""
         self._position += self._window
-        settings = self._settings
+        settings = self.settings
         crossing = probability < settings.release if self.speaking else probability >= settings.threshold
         if not crossing:
             self._run = 0

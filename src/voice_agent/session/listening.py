@@ -84,6 +84,14 @@ class Listener:
         self._unheard = 0  # samples since the last partial was asked for
         self._partial_runs = False
 
+    def update(self, settings: ListeningSettings) -> None:
+        """They hold from the next audio on."""
+        if settings.language is not None or self._settings.language is not None:
+            self.language = settings.language
+        if settings.segmentation != self._settings.segmentation:
+            self._segmenter.settings = settings.segmentation
+        self._settings = settings
+
     # ------------------------------------------------------------ audio
 
     def accept(self, samples: Samples, now: float) -> list[on.Event]:

@@ -7,7 +7,7 @@ that word.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from voice_agent.audio.pcm import Pcm16
 from voice_agent.conversation.events import Event, PlayoutAdvanced, PlayoutFinished, PlayoutStarted
 from voice_agent.engines.base import Word
 from voice_agent.transports.base import Transport
-
-WRITE_S = 0.02
-"""Written to the transport at a time: the grain of a pause."""
 
 AHEAD_S = 12.0
 """Audio that may lie ready beyond the playout position; synthesis waits beyond that."""
@@ -29,6 +26,10 @@ DRAIN_GRACE_S = 2.0
 """A transport that has not played everything this long after it should have is taken to have lost it."""
 
 
+REMEMBERED = 50
+"""Replies of which the words' times are kept, for a client that tells late what was heard."""
+
+
 @dataclass(frozen=True, slots=True)
 class _SpokenWord:
     """`end_char` is where the word ends in the reply's text."""
@@ -36,6 +37,14 @@ class _SpokenWord:
     start: int
     end: int
     end_char: int
+
+
+@dataclass(slots=True)
+class _Spoken:
+    """Text and word times of a reply."""
+
+    text: str = ""
+    words: list[_SpokenWord] = field(default_factory=list)
 
 
 class Playout:
@@ -46,14 +55,14 @@ class Playout:
         self._post = post
         self.rate = transport.output_rate
         self._changed = asyncio.Event()
+        self._remembered: dict[int, _Spoken] = {}
         self._begin(0)
 
     def _begin(self, reply_id: int) -> None:
         self.reply_id = reply_id
         self._blocks: list[Pcm16] = []
         self._total = 0
-        self._text = ""
-        self._words: list[_SpokenWord] = []
+        self._spoken = _Spoken()
         self._complete = False
         self._open = False
         self._cursor = 0  # next sample to write
@@ -69,23 +78,28 @@ class Playout:
     def begin(self, reply_id: int) -> None:
         """A new reply; the last one is over."""
         self._begin(reply_id)
+        if reply_id:
+            self._remembered[reply_id] = self._spoken
+            if len(self._remembered) > REMEMBERED:
+                self._remembered.pop(next(iter(self._remembered)))
         self._changed.set()
 
     def add_text(self, reply_id: int, text: str) -> None:
         """The next clause. The times of its words count from the end of what was appended so far."""
         if reply_id == self.reply_id:
-            self._text += text
+            self._spoken.text += text
 
     def append(self, reply_id: int, pcm: Pcm16, words: Sequence[Word], *, clause_start: int, text_start: int) -> None:
         """Audio of the clause that began at sample `clause_start` and at character `text_start` of the reply."""
         if reply_id != self.reply_id:
             return
+        spoken = self._spoken
         for word in words:
-            after = self._words[-1].end_char if self._words and self._words[-1].end_char > text_start else text_start
-            found = self._text.find(word.text, after)
+            after = max(text_start, spoken.words[-1].end_char if spoken.words else 0)
+            found = spoken.text.find(word.text, after)
             end_char = found + len(word.text) if found >= 0 else after
             start, end = (clause_start + round(at_s * self.rate) for at_s in (word.start_s, word.end_s))
-            self._words.append(_SpokenWord(start, end, end_char))
+            spoken.words.append(_SpokenWord(start, end, end_char))
         self._blocks.append(pcm)
         self._total += pcm.size
         if self._total - self._cursor > AHEAD_S * self.rate:
@@ -110,7 +124,7 @@ class Playout:
 
     @property
     def text_length(self) -> int:
-        return len(self._text)
+        return len(self._spoken.text)
 
     # ------------------------------------------------------------ the gate
 
@@ -153,7 +167,7 @@ class Playout:
 
     async def _write_some(self) -> None:
         reply_id, start = self.reply_id, self._cursor
-        pcm = self._cut(start, min(self._total, start + round(WRITE_S * self.rate)))
+        pcm = self._cut(start, min(self._total, start + round(self._transport.write_s * self.rate)))
         self._cursor = start + pcm.size
         if self._total - self._cursor < AHEAD_S * self.rate:
             self._room.set()
@@ -183,6 +197,7 @@ class Playout:
 
     async def _finish(self) -> None:
         """Everything is written: wait until it has been heard."""
+        self._transport.end()
         reply_id, loop = self.reply_id, asyncio.get_running_loop()
         give_up_at = loop.time() + (self._cursor - self._heard_samples()) / self.rate + DRAIN_GRACE_S
         while self._heard_samples() < self._total and loop.time() < give_up_at:
@@ -191,7 +206,7 @@ class Playout:
                 return
             self._report()
         self._report()
-        text = self._text
+        text = self._spoken.text
         self.begin(0)
         self._post(PlayoutFinished(reply_id=reply_id, heard=text))
 
@@ -212,7 +227,7 @@ class Playout:
 
     def _word_start(self, position: int) -> int:
         """Start of the word that `position` lies in (or the position itself, between words)."""
-        for word in self._words:
+        for word in self._spoken.words:
             if word.start <= position < word.end:
                 return word.start
         return position
@@ -225,12 +240,24 @@ class Playout:
             self._started = True
             self._post(PlayoutStarted(reply_id=self.reply_id))
         heard = self._heard_words
-        while heard < len(self._words) and self._words[heard].end <= position:
+        while heard < len(self._spoken.words) and self._spoken.words[heard].end <= position:
             heard += 1
         if heard > self._heard_words:
             self._heard_words = heard
             self._post(PlayoutAdvanced(reply_id=self.reply_id, heard=self.heard_text()))
 
+    def text_at(self, reply_id: int, milliseconds: int) -> str | None:
+        """A reply's text up to the last word that ends within so much of its audio, None if the reply is not remembered.
+
+        That of a reply without word times is all or nothing.
+        """
+        spoken = self._remembered.get(reply_id)
+        if spoken is None:
+            return None
+        position = milliseconds * self.rate // 1000
+        ends = [word.end_char for word in spoken.words if word.end <= position]
+        return spoken.text[: ends[-1]] if ends else ""
+
     def heard_text(self) -> str:
         """The reply's text up to the last word that was heard completely."""
-        return self._text[: self._words[self._heard_words - 1].end_char] if self._heard_words else ""
+        return self._spoken.text[: self._spoken.words[self._heard_words - 1].end_char] if self._heard_words else ""

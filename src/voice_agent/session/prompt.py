@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import assert_never
 
 from voice_agent.conversation.effects import PendingTurn
 from voice_agent.conversation.transcript import Item, Transcript
-from voice_agent.engines.base import Message
+from voice_agent.engines.base import Message, ToolCall
 
 DEFAULT_INSTRUCTIONS = (
     "You are a friendly voice assistant in a spoken conversation. Your words are read aloud: answer in one to three short "
@@ -37,33 +38,47 @@ def build_messages(
 ) -> tuple[Message, ...]:
     """System prompt, history as it was heard, the turns that are not committed yet. Neighbours of one role are merged."""
     system = settings.instructions if not instructions else f"{settings.instructions}\n\n{instructions}"
-    said = [item for item in transcript if item.text.strip()][-settings.history_items :]
+    said = [item for item in transcript if item.text.strip() or item.call_id][-settings.history_items :]
+    while said and said[0].role == "tool_output":
+        said.pop(0)  # its call has been left behind
     speakers = {item.speaker for item in said if item.role == "user"} | {turn.speaker for turn in pending}
     several = len(speakers) > 1
-    lines = [_line(item, several) for item in said]
-    lines += [("user", _named(turn.speaker, turn.text, several)) for turn in pending]
+    messages = [_message(item, several) for item in said]
+    messages += [Message(role="user", content=_named(turn.speaker, turn.text, several)) for turn in pending]
     if idle:
-        lines.append(("user", IDLE_NUDGE))
-    return (Message(role="system", content=system), *_merged(lines))
+        messages.append(Message(role="user", content=IDLE_NUDGE))
+    return (Message(role="system", content=system), *_merged(messages))
 
 
-def _line(item: Item, several: bool) -> tuple[str, str]:
-    if item.role == "agent":
-        return "assistant", item.text + (CUT_OFF_MARK if item.interrupted else "")
-    if item.role == "system":
-        return "system", item.text
-    return "user", _named(item.speaker, item.text, several)
+def _message(item: Item, several: bool) -> Message:
+    match item.role:
+        case "agent":
+            return Message(role="assistant", content=item.text + (CUT_OFF_MARK if item.interrupted else ""))
+        case "system":
+            return Message(role="system", content=item.text)
+        case "user":
+            return Message(role="user", content=_named(item.speaker, item.text, several))
+        case "tool_call":
+            call = ToolCall(call_id=item.call_id, name=item.name, arguments=item.text)
+            return Message(role="assistant", content="", tool_calls=(call,))
+        case "tool_output":
+            return Message(role="tool", content=item.text, tool_call_id=item.call_id)
+        case _:
+            assert_never(item.role)
 
 
 def _named(speaker: str, text: str, several: bool) -> str:
     return f"{speaker}: {text}" if several else text
 
 
-def _merged(lines: Iterable[tuple[str, str]]) -> list[Message]:
-    messages: list[Message] = []
-    for role, text in lines:
-        if messages and messages[-1].role == role:
-            messages[-1] = Message(role=messages[-1].role, content=f"{messages[-1].content}\n{text}")
-        else:
-            messages.append(Message(role=role, content=text))  # type: ignore[arg-type]
-    return messages
+def _merged(messages: Iterable[Message]) -> list[Message]:
+    """Neighbours of one role become one message; calls of one reply, and the words before them, too."""
+    merged: list[Message] = []
+    for message in messages:
+        last = merged[-1] if merged else None
+        if last is None or last.role != message.role or message.role == "tool":
+            merged.append(message)
+            continue
+        content = "\n".join(text for text in (last.content, message.content) if text)
+        merged[-1] = Message(role=last.role, content=content, tool_calls=last.tool_calls + message.tool_calls)
+    return merged

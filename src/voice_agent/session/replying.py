@@ -5,17 +5,20 @@ Results go to the machine as events that carry the reply's id; cancelling the ru
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 from voice_agent.audio.resample import Resampler
 from voice_agent.conversation.clauses import ClauseCutter
-from voice_agent.conversation.events import Event, ReplyFailed, ReplyGenerated, ReplyTextAdded
+from voice_agent.conversation.events import Event, ReplyFailed, ReplyGenerated, ReplyTextAdded, ToolCalled
 from voice_agent.engines.base import (
+    LlmDelta,
     LlmModel,
     LlmRequest,
     LlmSwitched,
     LlmUsage,
+    SpeechChunk,
     SpeechRequest,
     TextDelta,
     ToolCall,
@@ -55,7 +58,10 @@ class ReplyRun:
     post: Callable[[Event], None]
     clock: Callable[[], float]
     speculative: bool = False
+    spoken: bool = True
+    """False: the reply is text only."""
     tokens: int = 0
+    calls: int = 0
     llm_engine: str = ""
     _committed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,7 +77,7 @@ class ReplyRun:
         """Speaks a given text."""
         await self._run(_given(text))
 
-    async def _run(self, texts: AsyncIterator[str]) -> None:
+    async def _run(self, texts: AsyncGenerator[str, None]) -> None:
         clauses: asyncio.Queue[str | None] = asyncio.Queue(maxsize=CLAUSE_LIMIT)
         try:
             async with asyncio.TaskGroup() as group:
@@ -79,7 +85,7 @@ class ReplyRun:
                 group.create_task(self._speak_all(clauses))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None  # one task failed, the other was cancelled with it
-        if not self.playout.total:
+        if not self.playout.total and not self.playout.text_length and not self.calls:
             raise EngineFailed("The reply is empty", engine=self.llm.name, code="reply.empty")
         self.playout.complete(self.reply_id)
         self.post(ReplyGenerated(reply_id=self.reply_id))
@@ -93,10 +99,10 @@ class ReplyRun:
 
     # ------------------------------------------------------------ text
 
-    async def _generated(self, request: LlmRequest) -> AsyncIterator[str]:
+    async def _generated(self, request: LlmRequest) -> AsyncGenerator[str, None]:
         self.llm_engine = self.llm.name
         stream = self.llm.stream(request)
-        async with contextlib.aclosing(stream) as deltas:  # type: ignore[type-var]
+        async with contextlib.aclosing(cast(AsyncGenerator[LlmDelta, None], stream)) as deltas:
             async for delta in deltas:
                 match delta:
                     case TextDelta():
@@ -108,11 +114,14 @@ class ReplyRun:
                     case LlmSwitched():
                         self.llm_engine = delta.engine
                     case ToolCall():
-                        continue  # none is offered
+                        self.calls += 1
+                        self.post(
+                            ToolCalled(reply_id=self.reply_id, call_id=delta.call_id, name=delta.name, arguments=delta.arguments)
+                        )
 
-    async def _cut(self, texts: AsyncIterator[str], clauses: asyncio.Queue[str | None]) -> None:
+    async def _cut(self, texts: AsyncGenerator[str, None], clauses: asyncio.Queue[str | None]) -> None:
         cutter = ClauseCutter()
-        async with contextlib.aclosing(texts) as pieces:  # type: ignore[type-var]
+        async with contextlib.aclosing(texts) as pieces:
             async for text in pieces:
                 self.post(ReplyTextAdded(reply_id=self.reply_id, text=text))
                 for clause in cutter.push(text):
@@ -137,10 +146,12 @@ class ReplyRun:
     async def _speak(self, clause: str) -> None:
         clause_start, text_start = self.playout.total, self.playout.text_length
         self.playout.add_text(self.reply_id, clause)
+        if not self.spoken:
+            return
         request = SpeechRequest(text=clause, voice=self.voice.voice, language=self.voice.language, speed=self.voice.speed)
         resampler: Resampler | None = None
         speech = self.tts.speak(request, session=self.session)
-        async with contextlib.aclosing(speech) as chunks:  # type: ignore[type-var]
+        async with contextlib.aclosing(cast(AsyncGenerator[SpeechChunk, None], speech)) as chunks:
             async for chunk in chunks:
                 self.waterfall.mark("tts", self.clock())
                 if resampler is None:
@@ -151,5 +162,5 @@ class ReplyRun:
             self.playout.append(self.reply_id, resampler.flush(), (), clause_start=clause_start, text_start=text_start)
 
 
-async def _given(text: str) -> AsyncIterator[str]:
+async def _given(text: str) -> AsyncGenerator[str, None]:
     yield text

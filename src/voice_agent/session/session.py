@@ -17,8 +17,8 @@ from voice_agent.conversation import effects as do
 from voice_agent.conversation import events as on
 from voice_agent.conversation.machine import Machine
 from voice_agent.conversation.settings import ConversationSettings
-from voice_agent.conversation.transcript import Transcript
-from voice_agent.engines.base import Engines, LlmRequest
+from voice_agent.conversation.transcript import Item, Transcript
+from voice_agent.engines.base import Engines, LlmRequest, Tool
 from voice_agent.errors import VoiceAgentError
 from voice_agent.session.inbox import Inbox
 from voice_agent.session.listening import Listener, ListeningSettings
@@ -30,6 +30,9 @@ from voice_agent.session.report import Reporter, TurnReport
 from voice_agent.transports.base import AudioInput, Control, Input, Presence, TextInput, Transport
 
 logger = logging.getLogger(__name__)
+
+OPTIONS_KEPT = 32
+"""Requests for replies that may wait; older ones are answered as the session's settings say."""
 
 CLOSE_TIMEOUT_S = 1.8
 """`aclose` returns within 2 s; what has not ended by then is cancelled."""
@@ -45,6 +48,24 @@ class SessionSettings:
     voice: VoiceSettings = field(default_factory=VoiceSettings)
     max_tokens: int = 300
     temperature: float = 0.6
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    spoken: bool = True
+    """False: replies are text only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyOptions:
+    """What a client asks of one reply; None is the session's."""
+
+    instructions: str = ""
+    max_tokens: int | None = None
+    tools: tuple[Tool, ...] | None = None
+    tool_choice: str | None = None
+    spoken: bool | None = None
+    voice: str | None = None
+    request_id: str = ""
+    """Comes back in the `StartReply` that observers see."""
 
 
 Observed: TypeAlias = on.Event | do.Effect | TurnReport
@@ -93,6 +114,7 @@ class Session:
         self._reply: ReplyRun | None = None
         self._reply_task: asyncio.Task[None] | None = None
         self._reporter = Reporter(engines.names())
+        self._options: dict[str, ReplyOptions] = {}
         self._running: _Running | None = None
         self._ended = asyncio.Event()
         self._started_at: float | None = None
@@ -122,6 +144,35 @@ class Session:
             for listener in self._listeners.values():
                 listener.close()
             self._ended.set()
+
+    def update(self, settings: SessionSettings) -> None:
+        """New settings hold from now on (a reply that is being made keeps those it began with)."""
+        self.settings = settings
+        for listener in self._listeners.values():
+            listener.update(settings.listening)
+        self._inbox.post(on.SettingsChanged(settings=settings.conversation))
+
+    def request_reply(self, options: ReplyOptions) -> None:
+        """Has the agent reply to the transcript as it is, as soon as nobody speaks."""
+        request_id = options.request_id or f"request_{len(self._options) + 1}_{self.now:.6f}"
+        if len(self._options) >= OPTIONS_KEPT:
+            self._options.pop(next(iter(self._options)))
+        self._options[request_id] = options
+        self._inbox.post(on.ReplyRequested(instructions=options.instructions, request_id=request_id))
+
+    def insert_item(self, item: Item, *, after: str | None = None) -> None:
+        """Into the transcript, at its end or behind `after` ("" for the head)."""
+        self._inbox.post(on.ItemInserted(item=item, after=after))
+
+    def remove_item(self, item_id: str) -> None:
+        self._inbox.post(on.ItemRemoved(item_id=item_id))
+
+    def truncate_item(self, item_id: str, audio_end_ms: int) -> None:
+        """The listener has heard so much of a reply's audio: history keeps the words up to there."""
+        if item_id in self.machine.transcript:
+            heard = self._playout.text_at(self.machine.transcript[item_id].reply_id, audio_end_ms)
+            if heard is not None:
+                self._inbox.post(on.ItemTruncated(item_id=item_id, heard=heard))
 
     def say(self, text: str) -> None:
         """Has the agent say this, if nobody speaks and no reply is on its way. For a greeting call it before or after `run`."""
@@ -290,29 +341,32 @@ class Session:
             case do.RecordReply():
                 self._stop_reply()
                 self._tell(now, self._reporter.reply_recorded(effect))
-            case do.ReportIdle() | do.ReportState() | do.EndSession():
+            case do.ReportIdle() | do.ReportState() | do.CallTool() | do.EndSession():
                 pass  # for observers
             case _:
                 assert_never(effect)
 
     def _start_reply(self, effect: do.StartReply, now: float) -> None:
-        run = self._begin_reply(effect.reply_id, speculative=effect.speculative, now=now)
-        request = self._request(pending=effect.pending, instructions=effect.instructions, idle=effect.idle)
+        options = self._options.pop(effect.request_id, ReplyOptions())
+        run = self._begin_reply(effect.reply_id, speculative=effect.speculative, now=now, options=options)
+        request = self._request(pending=effect.pending, instructions=effect.instructions, idle=effect.idle, options=options)
         self._run_reply(run, run.answer(request))
 
-    def _begin_reply(self, reply_id: int, *, speculative: bool, now: float) -> ReplyRun:
+    def _begin_reply(self, reply_id: int, *, speculative: bool, now: float, options: ReplyOptions | None = None) -> ReplyRun:
+        asked = options if options is not None else ReplyOptions()
         self._playout.begin(reply_id)
         run = ReplyRun(
             reply_id=reply_id,
             session=self.session_id,
             llm=self.engines.llm,
             tts=self.engines.tts,
-            voice=self._voice(),
+            voice=self._voice(asked.voice),
             playout=self._playout,
             waterfall=self._reporter.reply_started(reply_id, speculative=speculative, now=now),
             post=self._inbox.post,
             clock=partial(getattr, self, "now"),
             speculative=speculative,
+            spoken=self.settings.spoken if asked.spoken is None else asked.spoken,
         )
         self._reply = run
         self._reporter.run = run
@@ -334,20 +388,28 @@ class Session:
             self._reply_task.cancel()
             self._reply_task = None
 
-    def _request(self, *, pending: tuple[do.PendingTurn, ...], instructions: str = "", idle: bool = False) -> LlmRequest:
-        messages = build_messages(
-            self.machine.transcript, self.settings.prompt, pending=pending, instructions=instructions, idle=idle
-        )
+    def _request(
+        self,
+        *,
+        pending: tuple[do.PendingTurn, ...],
+        instructions: str = "",
+        idle: bool = False,
+        options: ReplyOptions | None = None,
+    ) -> LlmRequest:
+        settings, asked = self.settings, options if options is not None else ReplyOptions()
+        messages = build_messages(self.machine.transcript, settings.prompt, pending=pending, instructions=instructions, idle=idle)
         return LlmRequest(
             messages=messages,
             session=self.session_id,
-            max_tokens=self.settings.max_tokens,
-            temperature=self.settings.temperature,
+            max_tokens=asked.max_tokens or settings.max_tokens,
+            temperature=settings.temperature,
+            tools=settings.tools if asked.tools is None else asked.tools,
+            tool_choice=asked.tool_choice or settings.tool_choice,
         )
 
-    def _voice(self) -> VoiceSettings:
-        voice = self.settings.voice
-        return VoiceSettings(voice=voice.voice, language=self._language(), speed=voice.speed)
+    def _voice(self, voice: str | None = None) -> VoiceSettings:
+        settings = self.settings.voice
+        return VoiceSettings(voice=voice or settings.voice, language=self._language(), speed=settings.speed)
 
     def _language(self) -> str:
         """The one that is spoken to the agent, or the setting's until that is known."""

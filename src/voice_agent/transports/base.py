@@ -49,6 +49,11 @@ class Transport(Protocol):
         """Hz of the audio that `write` takes."""
         ...
 
+    @property
+    def write_s(self) -> float:
+        """How much audio `write` is given at a time, in seconds: the grain of a pause. Less comes when less is there."""
+        ...
+
     def inputs(self) -> AsyncIterator[Input]:
         """Ends when the person is gone for good."""
         ...
@@ -56,6 +61,10 @@ class Transport(Protocol):
     async def write(self, pcm: Pcm16) -> None:
         """Plays after what was written before. Returns when it is buffered; waits while the buffer is full (it holds little,
         so that `clear` loses little)."""
+        ...
+
+    def end(self) -> None:
+        """All audio of a reply has been written."""
         ...
 
     def position(self) -> int:

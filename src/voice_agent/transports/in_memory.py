@@ -34,6 +34,7 @@ class InMemoryTransport:
     """Speakers say what is given to `say`, and silence otherwise."""
 
     output_rate = OUTPUT_RATE
+    write_s = BLOCK_S
 
     def __init__(self, *, speakers: tuple[str, ...] = ("user",), tap: Tap | None = None) -> None:
         self.dropped_inputs = 0
@@ -108,6 +109,9 @@ class InMemoryTransport:
                 return  # cleared while waiting
             self._buffer.append(self._partial[:OUTPUT_BLOCK])
             self._partial = self._partial[OUTPUT_BLOCK:]
+
+    def end(self) -> None:
+        """Nothing to do: the sound card plays what is there."""
 
     def position(self) -> int:
         return self._heard

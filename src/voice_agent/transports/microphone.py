@@ -32,6 +32,7 @@ class MicrophoneTransport:
     """Raises `TransportError` (code "transport.no_sound_device") where there is none."""
 
     output_rate = OUTPUT_RATE
+    write_s = BLOCK_S
 
     def __init__(self, *, speaker: str = "user") -> None:
         self.dropped_inputs = 0
@@ -64,6 +65,9 @@ class MicrophoneTransport:
                     return
                 self._room.clear()
             await self._room.wait()
+
+    def end(self) -> None:
+        """Nothing to do: the sound card plays what is there."""
 
     def position(self) -> int:
         return self._heard
