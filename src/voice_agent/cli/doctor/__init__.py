@@ -22,14 +22,14 @@ def doctor(assignments: SetOption = None, as_json: JsonOption = False) -> None:
 
 async def _doctor(loaded: LoadedSettings, as_json: bool) -> bool:
     """Whether a conversation is possible."""
+    from voice_agent.cli.doctor import engines
     from voice_agent.cli.doctor.checkup import examine
-    from voice_agent.cli.doctor.engines import Patience
     from voice_agent.cli.doctor.report import print_facts, print_report
     from voice_agent.cli.starting import assembled
 
     async with assembled(loaded.values) as assembly:
         began = time.perf_counter()
-        report = await examine(assembly, loaded, Patience())
+        report = await examine(assembly, loaded, engines.PATIENCE)
         (print_facts if as_json else print_report)(report, took_s=time.perf_counter() - began)
         if report.hung:
             _leave(report.possible)

@@ -1,15 +1,14 @@
 """Every engine of the settings, loaded and probed: all that are ready, not only those that a session would begin with."""
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from voice_agent.assembly import Assembly, session_settings
 from voice_agent.cli.doctor.answering import probe_llm, question
-from voice_agent.cli.doctor.bounded import Hung, bounded, checked, failure
+from voice_agent.cli.doctor.bounded import bounded, checked, failure
 from voice_agent.cli.doctor.findings import Finding, State
 from voice_agent.cli.doctor.hearing import probe_stt, probe_turn, probe_vad
 from voice_agent.cli.doctor.speaking import Heard, Voice, hear, probe_tts
@@ -44,6 +43,9 @@ class Patience:
     load_s: float = 60.0
     probe_s: float = 15.0
     answer_s: float = 30.0
+
+
+PATIENCE = Patience()
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ async def _load(kind: EngineKind, registry: EngineRegistry[E] | None, patience: 
 
 async def _load_one(candidates: Candidates[E], registry: EngineRegistry[E], name: str, patience: Patience) -> None:
     try:
-        state = registry.state(name)
+        state = await bounded(asyncio.to_thread(registry.state, name), patience.load_s)  # it may look at a slow disk
         if isinstance(state, Ready):
             candidates.loaded[name] = await bounded(_ready(registry, name), patience.load_s)
         else:
@@ -122,29 +124,38 @@ async def _probe_voices(voices: Candidates[TtsModel], settings: Settings, patien
     """The findings, and the phrase as the first voice that works speaks it."""
     voice = Voice(voice=settings.tts.voice, language=settings.tts.language or "en")
     await voices.probe(lambda name, engine: probe_tts(name, engine, voice), patience.probe_s)
-    findings = voices.in_order()
-    working = {name: engine for name, engine in voices.loaded.items() if voices.findings[name].works}
-    heard = None
-    for name, engine in working.items():
-        with contextlib.suppress(VoiceAgentError, Hung):  # it may not speak English; the next may
-            heard = await bounded(hear(name, engine), patience.probe_s)
-            break
-    return [*findings, *_voice_that_nobody_has(settings.tts.voice, working)], heard
+    heard = await _first_heard(voices, patience)
+    working = [engine for name, engine in voices.loaded.items() if voices.findings[name].works]
+    return [*voices.in_order(), *_voice_that_nobody_has(settings.tts.voice, working)], heard
 
 
-def _voice_that_nobody_has(voice: str | None, working: dict[str, TtsModel]) -> list[Finding]:
+async def _first_heard(voices: Candidates[TtsModel], patience: Patience) -> Heard | None:
+    for name, engine in voices.loaded.items():
+        if not voices.findings[name].works:
+            continue
+        try:
+            return await bounded(hear(name, engine), patience.probe_s)
+        except VoiceAgentError:
+            continue  # it may not speak English; the next may
+        except Exception as error:  # noqa: BLE001 - as in `checked`
+            voices.findings[name] = failure("tts", name, error)
+    return None
+
+
+def _voice_that_nobody_has(voice: str | None, working: Sequence[TtsModel]) -> list[Finding]:
     """A session would refuse to begin with it."""
     if voice is None or not working:
         return []
     refusals: list[InputError] = []
-    for engine in working.values():
+    for engine in working:
         try:
             engine.check_voice(voice)
         except InputError as error:
             refusals.append(error)
         else:
             return []
-    return [replace(failure("tts", "voice", refusals[0]), blocks=True)]
+    why = f"no engine that works knows the voice {voice!r}"
+    return [replace(failure("tts", "voice", refusals[0]), detail=why, why=why, blocks=True)]
 
 
 async def _probe_listeners(

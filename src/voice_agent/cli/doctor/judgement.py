@@ -20,12 +20,14 @@ NEEDED: tuple[Group, ...] = ("vad", "stt", "llm", "tts")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """`serving`: kind to the engine that a new session would begin with. `advice`: what is not the best and can be mended."""
+    """`serving`: kind to the engine that a new session would begin with. `needed`: what must be mended before a conversation is
+    possible; one of each kind will do. `advice`: what else is not the best and can be mended."""
 
     findings: tuple[Finding, ...]
     serving: dict[Group, str]
     possible: bool
     verdict: str
+    needed: tuple[Finding, ...]
     advice: tuple[Finding, ...]
 
     @property
@@ -41,12 +43,15 @@ def judge(findings: Sequence[Finding]) -> Report:
     lacking = [kind for kind in NEEDED if kind not in serving]
     blocking = [finding for finding in seen if finding.blocks]
     possible = not lacking and not blocking
+    mendable = [finding for finding in seen if _matters(finding, serving, seen)]
+    needed = tuple(finding for finding in mendable if finding.blocks or finding.group in lacking)
     return Report(
         findings=tuple(seen),
         serving=serving,
         possible=possible,
         verdict=_possible(serving) if possible else _impossible(lacking, blocking, seen),
-        advice=tuple(finding for finding in seen if _matters(finding, serving, seen)),
+        needed=needed,
+        advice=tuple(finding for finding in mendable if finding not in needed),
     )
 
 

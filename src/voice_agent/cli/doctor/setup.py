@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voice_agent.assembly import EMBEDDED_MODELS
 from voice_agent.cli.doctor.findings import Finding, State
@@ -11,6 +12,9 @@ from voice_agent.errors import ModelError
 from voice_agent.models import ModelState, ModelStore
 from voice_agent.models.address import HubAddress, hub_url_from_environment
 from voice_agent.settings import LoadedSettings, Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 HUB_TIMEOUT_S = 2.0
 """For each step of one small request; the hub answers in 0.2 s where there is a way to it."""
@@ -115,14 +119,12 @@ def _hub(state: State, detail: str, *, host: str = "", why: str = "", remedy: st
 
 async def _ask_hub(url: str) -> tuple[str, str]:
     """Its host, and why it does not answer ("" where it does). Any HTTP answer will do; no token is sent."""
-    import httpx
-
-    from voice_agent.models.hub import open_client
-
     try:
-        client = await asyncio.to_thread(open_client, HubAddress(url))
+        client = await asyncio.to_thread(_open_client, url)
     except ModelError as error:
         return "the hub", error.why
+    import httpx  # loaded by now
+
     host = httpx.URL(url).host
     try:
         async with client:
@@ -130,3 +132,10 @@ async def _ask_hub(url: str) -> tuple[str, str]:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return host, type(error).__name__
     return host, ""
+
+
+def _open_client(url: str) -> "httpx.AsyncClient":
+    """In a thread: it loads the HTTP client (0.2 s) and certificates."""
+    from voice_agent.models.hub import open_client
+
+    return open_client(HubAddress(url))
