@@ -132,6 +132,10 @@ class Listener:
             return None
         return self._at(self._position) + GAP_S + 0.02
 
+    def audio_ms(self, at: float) -> int:
+        """A moment on the session's clock as milliseconds of this stream."""
+        return 0 if self._origin_at is None else max(0, round((at - self._origin_at) * 1000.0))
+
     def _at(self, sample: int) -> float:
         return (self._origin_at or 0.0) + sample / INPUT_RATE
 

@@ -61,6 +61,7 @@ class ReplyRun:
     spoken: bool = True
     """False: the reply is text only."""
     tokens: int = 0
+    prompt_tokens: int = 0
     calls: int = 0
     llm_engine: str = ""
     _committed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -110,7 +111,7 @@ class ReplyRun:
                         self.tokens += 1
                         yield delta.text
                     case LlmUsage():
-                        self.tokens = delta.completion_tokens
+                        self.tokens, self.prompt_tokens = delta.completion_tokens, delta.prompt_tokens
                     case LlmSwitched():
                         self.llm_engine = delta.engine
                     case ToolCall():

@@ -18,7 +18,7 @@ from voice_agent.conversation import events as on
 from voice_agent.conversation.machine import Machine
 from voice_agent.conversation.settings import ConversationSettings
 from voice_agent.conversation.transcript import Item, Transcript
-from voice_agent.engines.base import Engines, LlmRequest, Tool
+from voice_agent.engines.base import Engines, LlmRequest, Message, Tool
 from voice_agent.errors import VoiceAgentError
 from voice_agent.session.inbox import Inbox
 from voice_agent.session.listening import Listener, ListeningSettings
@@ -27,7 +27,7 @@ from voice_agent.session.playout import Playout
 from voice_agent.session.prompt import PromptSettings, build_messages
 from voice_agent.session.replying import ReplyRun, VoiceSettings
 from voice_agent.session.report import Reporter, TurnReport
-from voice_agent.transports.base import AudioInput, Control, Input, Presence, TextInput, Transport
+from voice_agent.transports.base import AudioInput, Control, Deferred, Input, Presence, TextInput, Transport
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,8 @@ class ReplyOptions:
     tool_choice: str | None = None
     spoken: bool | None = None
     voice: str | None = None
+    context: tuple[Message, ...] | None = None
+    """Instead of the transcript: what the model reads behind the system prompt."""
     request_id: str = ""
     """Comes back in the `StartReply` that observers see."""
 
@@ -115,6 +117,7 @@ class Session:
         self._reply_task: asyncio.Task[None] | None = None
         self._reporter = Reporter(engines.names())
         self._options: dict[str, ReplyOptions] = {}
+        self._at_once = False
         self._running: _Running | None = None
         self._ended = asyncio.Event()
         self._started_at: float | None = None
@@ -150,7 +153,7 @@ class Session:
         self.settings = settings
         for listener in self._listeners.values():
             listener.update(settings.listening)
-        self._inbox.post(on.SettingsChanged(settings=settings.conversation))
+        self._submit(on.SettingsChanged(settings=settings.conversation))
 
     def request_reply(self, options: ReplyOptions) -> None:
         """Has the agent reply to the transcript as it is, as soon as nobody speaks."""
@@ -158,21 +161,34 @@ class Session:
         if len(self._options) >= OPTIONS_KEPT:
             self._options.pop(next(iter(self._options)))
         self._options[request_id] = options
-        self._inbox.post(on.ReplyRequested(instructions=options.instructions, request_id=request_id))
+        self._submit(on.ReplyRequested(instructions=options.instructions, request_id=request_id))
+
+    def cancel_reply(self) -> None:
+        """The agent stops."""
+        self._submit(on.ReplyCancelled())
+
+    def audio_ms(self, speaker: str, at: float) -> int:
+        """A moment on the session's clock as milliseconds of that speaker's audio."""
+        return self._listener(speaker).audio_ms(at)
+
+    @property
+    def run_of_reply(self) -> ReplyRun | None:
+        """The newest reply in the making, to be read only."""
+        return self._reply
 
     def insert_item(self, item: Item, *, after: str | None = None) -> None:
         """Into the transcript, at its end or behind `after` ("" for the head)."""
-        self._inbox.post(on.ItemInserted(item=item, after=after))
+        self._submit(on.ItemInserted(item=item, after=after))
 
     def remove_item(self, item_id: str) -> None:
-        self._inbox.post(on.ItemRemoved(item_id=item_id))
+        self._submit(on.ItemRemoved(item_id=item_id))
 
     def truncate_item(self, item_id: str, audio_end_ms: int) -> None:
         """The listener has heard so much of a reply's audio: history keeps the words up to there."""
         if item_id in self.machine.transcript:
             heard = self._playout.text_at(self.machine.transcript[item_id].reply_id, audio_end_ms)
             if heard is not None:
-                self._inbox.post(on.ItemTruncated(item_id=item_id, heard=heard))
+                self._submit(on.ItemTruncated(item_id=item_id, heard=heard))
 
     def say(self, text: str) -> None:
         """Has the agent say this, if nobody speaks and no reply is on its way. For a greeting call it before or after `run`."""
@@ -230,11 +246,27 @@ class Session:
             now = self.now
             if item is None:
                 self._on_time(now)
+            elif isinstance(item, Deferred):
+                self._run_deferred(item)
             elif isinstance(item, AudioInput | TextInput | Presence | Control):
                 for event in self._events_of(item, now):
                     self._feed(event, now)
             else:
                 self._feed(item, now)
+
+    def _run_deferred(self, item: Deferred) -> None:
+        """What it submits takes effect at once, so that the next in line sees it."""
+        self._at_once = True
+        try:
+            item.run()
+        finally:
+            self._at_once = False
+
+    def _submit(self, event: on.Event) -> None:
+        if self._at_once:
+            self._feed(event, self.now)
+        else:
+            self._inbox.post(event)
 
     def _wake_at(self) -> float | None:
         """On the loop's clock."""
@@ -267,6 +299,8 @@ class Session:
                 return [self._presence(item)]
             case Control():
                 return [self._control(item)]
+            case Deferred():
+                return []  # not an event
             case _:
                 assert_never(item)
 

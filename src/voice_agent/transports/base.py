@@ -4,7 +4,7 @@ A transport knows nothing of the conversation. What people see of it (transcript
 session, because each protocol says it in its own words.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -40,7 +40,14 @@ class Control:
     text: str = ""
 
 
-Input: TypeAlias = AudioInput | TextInput | Presence | Control
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """Something to be done in the session's own order, when everything that came before has been taken."""
+
+    run: Callable[[], None]
+
+
+Input: TypeAlias = AudioInput | TextInput | Presence | Control | Deferred
 
 
 class Transport(Protocol):
