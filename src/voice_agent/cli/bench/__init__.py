@@ -1,0 +1,13 @@
+"""`voice-agent bench`: measures what the README claims, on this machine."""
+
+import typer
+
+from voice_agent.cli.bench.conversation import conversation
+
+app = typer.Typer(help="Measure this machine against the targets.", no_args_is_help=True)
+app.command("conversation")(conversation)
+
+
+@app.callback()
+def bench() -> None:
+    """Measure this machine against the targets."""

@@ -1,0 +1,49 @@
+"""What the figures were measured on: without it they say nothing."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+import psutil
+
+PACKAGES = (
+    "voice-agent", "onnxruntime", "faster-whisper", "ctranslate2", "xllamacpp", "kokoro-onnx", "espeakng-loader", "numpy", "soxr"
+)  # fmt: skip
+"""Whose versions are told."""
+
+BUSY = 0.5
+"""Load average per core above which the figures are those of a machine that does something else."""
+
+
+def cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def load_average() -> float | None:
+    """Of the last minute; None where the system has none."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def facts(cores: int) -> dict[str, object]:
+    """`cores`: those that this process may use."""
+    return {
+        "cpu": cpu_model(),
+        "cores": cores,
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "system": platform.platform(terse=True),
+        "python": platform.python_version(),
+        "versions": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
