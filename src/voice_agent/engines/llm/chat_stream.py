@@ -36,6 +36,10 @@ TAIL_S = 1.0
 
 WARM_TIMEOUT_S = 5.0
 
+FINALISER_ROUNDS = 16
+"""The SDKs leave nested async generators half read; the loop closes each in a task of its own, one after the other. Rounds of the
+loop that closing the engine gives them, so that none is left over: four generators take two or three rounds each."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
@@ -117,6 +121,8 @@ class ChatStream:
         if not self._closed:
             self._closed = True
             await self._sdk.close()
+            for _ in range(FINALISER_ROUNDS):
+                await asyncio.sleep(0)
 
     async def _open(self, request: LlmRequest, waits: "_Waits") -> SdkStream:
         try:

@@ -54,7 +54,8 @@ class Llama:
             raise _failure(failure[0].get("error"))
 
     def close(self) -> None:
-        """Frees the model and ends the library's threads (30 to 140 ms). No chat may be under way."""
+        """Frees the model and ends the library's threads: 30 to 140 ms, during which the library holds the interpreter's lock.
+        No chat may be under way."""
         self._server = None
 
 
@@ -76,6 +77,7 @@ def load(gguf: Path, *, threads: int, parallel: int = 2, context_tokens: int = 1
         raise _damaged(gguf, "llama.cpp cannot load it") from error
     finally:
         _restore(handlers)
+    _speak_first(server, gguf)
     return Llama(server, context_tokens=context_tokens)
 
 
@@ -119,6 +121,23 @@ def _parameters(xllamacpp: Any, gguf: Path, threads: int, parallel: int, context
     params.ui = params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
     params.n_threads_http = 1
     return params
+
+
+def _speak_first(server: Any, gguf: Path) -> None:
+    """Generates one token (7 ms with the small model), so that a model that computes nothing is found now.
+
+    And so that the library's queue runs: its constructor returns before its own loop has started, and destroying it then
+    waits for ever, with the interpreter's lock held (seen in one of three cases).
+    """
+    answers: list[Any] = []
+
+    def receive(data: Any) -> bool:
+        answers.append(data)
+        return False
+
+    server.handle_completions({"prompt": "Hi", "n_predict": 1, "stream": True}, receive)
+    if not any(isinstance(answer, dict) and "choices" in answer for answer in answers):
+        raise _damaged(gguf, "it generates nothing")
 
 
 def _library() -> Any:
