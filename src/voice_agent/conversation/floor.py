@@ -4,11 +4,11 @@ machine.py decides *when*; this file knows what each step means for the reply, t
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
 from voice_agent.conversation import effects as do
-from voice_agent.conversation.events import ReplyRequested, ToolCalled
+from voice_agent.conversation.events import ItemInserted, ItemRemoved, ItemTruncated, ReplyRequested, ToolCalled
 from voice_agent.conversation.settings import ConversationSettings
 from voice_agent.conversation.state import Reply, Replying, Turning
 from voice_agent.conversation.transcript import Item, Transcript
@@ -192,6 +192,30 @@ class Floor:
             )
         )
         self._context.stir_by_agent()
+
+    # ------------------------------------------------------------ the client's edits
+
+    def edit(self, event: ItemInserted | ItemRemoved | ItemTruncated) -> None:
+        """The client corrects the record; what is playing may end by it. An edit that does not fit (any more) does nothing."""
+        transcript = self._transcript
+        match event:
+            case ItemInserted():
+                if event.item.item_id not in transcript and (event.after or "") in ("", *transcript.ids()):
+                    transcript.add(replace(event.item, at=self._context.now), after=event.after)
+                    self._context.stir()
+            case ItemRemoved():
+                if event.item_id == self.reply.item_id:
+                    self.end(interrupted=True)
+                if event.item_id in transcript:
+                    transcript.remove(event.item_id)
+            case ItemTruncated():
+                if event.item_id == self.reply.item_id and self.reply.state not in (Replying.NONE, Replying.DRAFT):
+                    self.playout_advanced(event.heard)
+                    self.end(interrupted=True)
+                elif event.item_id in transcript:
+                    transcript.truncate(event.item_id, event.heard)
+            case _:
+                assert_never(event)
 
     # ------------------------------------------------------------ time
 

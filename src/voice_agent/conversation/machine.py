@@ -7,7 +7,6 @@ late.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Literal, assert_never
 
 from voice_agent.conversation import effects as do
@@ -158,7 +157,7 @@ class Machine:
                 self._discard(self.speaker(event.speaker), "left")
                 del self._speakers[event.speaker]
             case on.ItemInserted() | on.ItemRemoved() | on.ItemTruncated():
-                self._edit_transcript(event)
+                self._floor.edit(event)
             case on.SettingsChanged():
                 self.settings = self._floor.settings = event.settings
             case on.Disconnected():
@@ -360,27 +359,6 @@ class Machine:
         )
         self._floor.failed_draft = ()
         self._context.stir()
-
-    def _edit_transcript(self, event: on.ItemInserted | on.ItemRemoved | on.ItemTruncated) -> None:
-        """The client corrects the record. An edit that does not fit (any more) changes nothing."""
-        match event:
-            case on.ItemInserted():
-                if event.item.item_id not in self.transcript and (event.after or "") in ("", *self.transcript.ids()):
-                    self.transcript.add(replace(event.item, at=self._context.now), after=event.after)
-                    self._context.stir()
-            case on.ItemRemoved():
-                if event.item_id == self.reply.item_id:
-                    self._floor.end(interrupted=True)
-                if event.item_id in self.transcript:
-                    self.transcript.remove(event.item_id)
-            case on.ItemTruncated():
-                if event.item_id == self.reply.item_id and self._reply_is_committed():
-                    self._floor.playout_advanced(event.heard)
-                    self._floor.end(interrupted=True)
-                elif event.item_id in self.transcript:
-                    self.transcript.truncate(event.item_id, event.heard)
-            case _:
-                assert_never(event)
 
     def _discard(self, speaker: Speaker, reason: Literal["empty", "backchannel", "echo", "cleared", "failed", "left"]) -> None:
         """Whatever is open of this speaker was no turn."""
