@@ -5,7 +5,7 @@ Audio is counted in samples of the speaker's stream; `at` of an event is that co
 """
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -61,7 +61,9 @@ class Listener:
         settings: ListeningSettings,
         post: Callable[[on.Event], None],
         spawn: Spawn,
+        utterance_id: int = 0,
     ) -> None:
+        """`utterance_id` is the last one of an earlier listener of this speaker."""
         self.speaker = speaker
         self.language = settings.language
         self.last_final: Transcript | None = None
@@ -77,7 +79,7 @@ class Listener:
         self._before: deque[Samples] = deque(maxlen=max(1, round(PRE_ROLL_S * INPUT_RATE / window)))
         self._turn: deque[Samples] = deque(maxlen=round(TURN_WINDOW_S * INPUT_RATE / window))
         self._stream: SttStream | None = None
-        self._utterance_id = 0
+        self.utterance_id = utterance_id
         self._origin_at: float | None = None
         self._position = 0  # samples accepted, gaps included
         self._silent_since: float | None = None
@@ -94,23 +96,29 @@ class Listener:
 
     # ------------------------------------------------------------ audio
 
-    def accept(self, samples: Samples, now: float) -> list[on.Event]:
-        """Audio that ended (nearly) now. Costs one VAD call per window."""
+    def accept(self, samples: Samples, now: float) -> Iterator[on.Event]:
+        """Audio that ended (nearly) now. Costs one VAD call per window. Must be read to its end; what an event leads to is to be
+        carried out before the next one is asked for, because a turn may end in the middle of a long block."""
         events: list[on.Event] = []
         self._bridge_gap(samples.size, now, events)
         self._position += samples.size
+        yield from events
         for window in self._framer.push(samples):
             if self._settings.manual:
                 self._keep(window.copy())
                 self._segmenter.process(0.0)
             else:
+                events = []
                 self._sense(window, events)
-        return events
+                yield from events
 
     def _bridge_gap(self, arriving: int, now: float, events: list[on.Event]) -> None:
         if self._origin_at is None:
             self._origin_at = now - arriving / INPUT_RATE
         behind_s = now - self._at(self._position + arriving)
+        if behind_s < 0.0 and self._stream is None and not self._segmenter.speaking:
+            # Earlier audio was late, or this comes faster than it was spoken: between turns the clocks are put together again.
+            self._origin_at += behind_s
         if behind_s > GAP_S:
             missing = round(behind_s * INPUT_RATE)
             self._position += missing
@@ -142,10 +150,10 @@ class Listener:
     def _sense(self, window: Samples, events: list[on.Event]) -> None:
         kept = window.copy()
         boundary = self._segmenter.process(self._vad.probability(kept))
-        if self._stream is None:
-            self._before.append(kept)
-        else:
+        if self._stream is not None:
             self._keep(kept)
+        if self._stream is None or not self._segmenter.speaking:
+            self._before.append(kept)  # also in a pause: the turn may be committed before an onset is known
         match boundary:
             case Onset():
                 self._started(boundary, events)
@@ -173,19 +181,19 @@ class Listener:
         for earlier in self._before:
             self._stream.accept(earlier)
             self._turn.append(earlier)
-        self._before.clear()
 
     def _started(self, onset: Onset, events: list[on.Event]) -> None:
         if self._stream is None:
             self._open_stream()
-        self._utterance_id += 1
+        self._before.clear()
+        self.utterance_id += 1
         self._silent_since = None
         self._unheard = self._segmenter.position - onset.sample
-        events.append(on.SpeechStarted(speaker=self.speaker, utterance_id=self._utterance_id, at=self._at(onset.sample)))
+        events.append(on.SpeechStarted(speaker=self.speaker, utterance_id=self.utterance_id, at=self._at(onset.sample)))
 
     def _ended(self, end: End, events: list[on.Event]) -> None:
         self._silent_since = self._at(end.sample)
-        events.append(on.SpeechStopped(speaker=self.speaker, utterance_id=self._utterance_id, at=self._silent_since))
+        events.append(on.SpeechStopped(speaker=self.speaker, utterance_id=self.utterance_id, at=self._silent_since))
 
     def _watch(self, events: list[on.Event]) -> None:
         """Lets the conversation count audio while that matters to it."""
@@ -200,7 +208,7 @@ class Listener:
             return
         self._unheard = 0
         self._partial_runs = True
-        self._spawn(self._partial(self._stream, self._utterance_id))
+        self._spawn(self._partial(self._stream, self.utterance_id))
 
     async def _partial(self, stream: SttStream, utterance_id: int) -> None:
         try:
@@ -220,7 +228,7 @@ class Listener:
 
     def request_final(self, utterance_id: int) -> None:
         """Of the open turn as it is; the answer is an event that names `utterance_id`."""
-        self._utterance_id = max(self._utterance_id, utterance_id)
+        self.utterance_id = max(self.utterance_id, utterance_id)
         if self._stream is None:
             self._post(on.TranscriptFinal(speaker=self.speaker, utterance_id=utterance_id, text=""))
             return

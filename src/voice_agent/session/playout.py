@@ -64,6 +64,7 @@ class Playout:
         self._total = 0
         self._spoken = _Spoken()
         self._complete = False
+        self._whole = True
         self._open = False
         self._cursor = 0  # next sample to write
         self._base_sample = 0  # reply sample at which the transport was ...
@@ -111,10 +112,10 @@ class Playout:
         if reply_id == self.reply_id:
             await self._room.wait()
 
-    def complete(self, reply_id: int) -> None:
-        """All audio of the reply has been appended."""
+    def complete(self, reply_id: int, *, whole: bool = True) -> None:
+        """No more audio of the reply will come. Not `whole`: some of its text has none."""
         if reply_id == self.reply_id:
-            self._complete = True
+            self._complete, self._whole = True, whole
             self._changed.set()
 
     @property
@@ -206,9 +207,10 @@ class Playout:
                 return
             self._report()
         self._report()
-        text = self._spoken.text
+        everything = self._whole and self._heard_samples() >= self._total
+        heard = self._spoken.text if everything else self.heard_text()
         self.begin(0)
-        self._post(PlayoutFinished(reply_id=reply_id, heard=text))
+        self._post(PlayoutFinished(reply_id=reply_id, heard=heard))
 
     async def _wait(self, seconds: float) -> None:
         """For a change, at most this long."""

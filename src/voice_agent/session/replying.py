@@ -95,7 +95,7 @@ class ReplyRun:
         """What the machine is told when the run broke; what is there already will be played."""
         partly = self.playout.reply_id == self.reply_id and self.playout.total > 0
         if partly:
-            self.playout.complete(self.reply_id)
+            self.playout.complete(self.reply_id, whole=False)
         return ReplyFailed(reply_id=self.reply_id, code=code, partly=partly)
 
     # ------------------------------------------------------------ text

@@ -7,11 +7,12 @@ arrived come before timers, so audio that is here decides before a deadline does
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never, cast
 
 from voice_agent.conversation import effects as do
 from voice_agent.conversation import events as on
@@ -19,7 +20,7 @@ from voice_agent.conversation.machine import Machine
 from voice_agent.conversation.settings import ConversationSettings
 from voice_agent.conversation.transcript import Item, Transcript
 from voice_agent.engines.base import Engines, LlmRequest, Message, Tool
-from voice_agent.errors import VoiceAgentError
+from voice_agent.errors import EngineError, VoiceAgentError
 from voice_agent.session.inbox import Inbox
 from voice_agent.session.listening import Listener, ListeningSettings
 from voice_agent.session.notices import notice_text
@@ -112,6 +113,8 @@ class Session:
         self._recorder = recorder
         self._inbox: Inbox[Input | on.Event] = Inbox()
         self._listeners: dict[str, Listener] = {}
+        self._last_utterance: dict[str, int] = {}
+        """Of speakers who left: when they come back, answers to what they said before must not fit."""
         self._playout = Playout(transport, self._inbox.post)
         self._reply: ReplyRun | None = None
         self._reply_task: asyncio.Task[None] | None = None
@@ -135,8 +138,8 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 self._running = _Running(group)
-                self._spawn(self._read())
-                self._spawn(self._playout.run())
+                self._spawn(self._read(), _connection_broke)
+                self._spawn(self._playout.run(), _connection_broke)
                 self._spawn(self.engines.llm.warm(self._request(pending=())))
                 try:
                     await self._pump()
@@ -232,8 +235,10 @@ class Session:
     async def _read(self) -> None:
         reason = "left"
         try:
-            async for item in self._transport.inputs():
-                await self._inbox.put(item)
+            # Closed here: a generator that is left to the garbage collector leaves its tasks behind.
+            async with contextlib.aclosing(cast(AsyncGenerator[Input, None], self._transport.inputs())) as inputs:
+                async for item in inputs:
+                    await self._inbox.put(item)
         except VoiceAgentError as error:
             reason = error.code
         self._inbox.post(on.Disconnected(reason=reason))
@@ -288,21 +293,28 @@ class Session:
             if reached >= deadline:
                 self._carry_out(None, self.machine.handle_timer(reached), reached)
 
-    def _events_of(self, item: Input, now: float) -> list[on.Event]:
+    def _events_of(self, item: Input, now: float) -> Iterator[on.Event]:
         match item:
             case AudioInput():
-                return self._listener(item.speaker).accept(item.samples, now)
+                yield from self._heard(item, now)
             case TextInput():
                 self._reporter.text_arrived(now)
-                return [on.TextReceived(speaker=item.speaker, text=item.text)]
+                yield on.TextReceived(speaker=item.speaker, text=item.text)
             case Presence():
-                return [self._presence(item)]
+                yield self._presence(item)
             case Control():
-                return [self._control(item)]
+                yield self._control(item)
             case Deferred():
-                return []  # not an event
+                return  # not an event
             case _:
                 assert_never(item)
+
+    def _heard(self, item: AudioInput, now: float) -> Iterator[on.Event]:
+        try:
+            yield from self._listener(item.speaker).accept(item.samples, now)
+        except EngineError as error:
+            logger.error("session %s: deaf: %s: %s", self.session_id, error.code, error)
+            yield on.Disconnected(reason=error.code)
 
     def _presence(self, item: Presence) -> on.Event:
         if item.joined:
@@ -311,6 +323,7 @@ class Session:
         listener = self._listeners.pop(item.speaker, None)
         if listener is not None:
             listener.close()
+            self._last_utterance[item.speaker] = listener.utterance_id
         return on.SpeakerLeft(speaker=item.speaker)
 
     def _control(self, item: Control) -> on.Event:
@@ -459,5 +472,11 @@ class Session:
                 settings=self.settings.listening,
                 post=self._inbox.post,
                 spawn=self._spawn,
+                utterance_id=self._last_utterance.get(speaker, 0),
             )
         return self._listeners[speaker]
+
+
+def _connection_broke(code: str) -> on.Event:
+    """Neither heard nor able to speak any more: the conversation ends."""
+    return on.Disconnected(reason=code)
