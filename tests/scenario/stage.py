@@ -105,17 +105,19 @@ class Stage:
         turn: FakeTurnDetector | None = None,
         conversation: ConversationSettings | None = None,
         listening: ListeningSettings | None = None,
+        vad: FakeVad | None = None,
+        transport: StageTransport | None = None,
         speakers: tuple[str, ...] = ("user",),
     ) -> None:
         self.stt = stt or FakeStt(said, delay_s=0.1)
         self.llm = llm or FakeLlm("I am fine, thanks for asking. What else can I do for you?", delay_s=0.1, word_delay_s=0.01)
         self.tts = tts or CodedTts()
-        self.transport = StageTransport(speakers=speakers, tap=self._tap)
+        self.transport = transport or StageTransport(speakers=speakers, tap=self._tap)
         self.seen: list[tuple[float, Observed]] = []
         self.microphone: list[Samples] = []
         self.loudspeaker: list[Pcm16] = []
         self.on_observed: Callable[[Observed], None] = lambda _what: None
-        engines = Engines(vad=FakeVad(), stt=self.stt, turn=turn or FakeTurnDetector(0.97), llm=self.llm, tts=self.tts)
+        engines = Engines(vad=vad or FakeVad(), stt=self.stt, turn=turn or FakeTurnDetector(0.97), llm=self.llm, tts=self.tts)
         self.session = Session(
             "stage",
             engines=engines,
@@ -181,6 +183,12 @@ class Stage:
                         return found
                 start = len(self.seen)
                 await asyncio.sleep(STEP_S)
+
+    async def until_ended(self) -> None:
+        """The session has ended by itself."""
+        assert self._running is not None
+        await asyncio.wait([self._running], timeout=CLOSES_WITHIN_S)
+        assert self._running.done()
 
     async def until_heard(self, words: int) -> None:
         """Until so many words have been heard completely."""
