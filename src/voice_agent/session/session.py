@@ -186,12 +186,17 @@ class Session:
     def remove_item(self, item_id: str) -> None:
         self._submit(on.ItemRemoved(item_id=item_id))
 
-    def truncate_item(self, item_id: str, audio_end_ms: int) -> None:
-        """The listener has heard so much of a reply's audio: history keeps the words up to there."""
-        if item_id in self.machine.transcript:
-            heard = self._playout.text_at(self.machine.transcript[item_id].reply_id, audio_end_ms)
-            if heard is not None:
-                self._submit(on.ItemTruncated(item_id=item_id, heard=heard))
+    def truncate_item(self, item_id: str, audio_end_ms: int) -> int:
+        """The listener has heard so much of a reply's audio: history keeps the words up to there.
+
+        Returns the time, at most the audio's length. Raises `KeyError` for an item that is not there.
+        """
+        item = self.machine.transcript[item_id]
+        heard = self._playout.heard_at(item.reply_id, audio_end_ms)
+        if heard is None:
+            return audio_end_ms
+        self._submit(on.ItemTruncated(item_id=item_id, heard=heard[0]))
+        return heard[1]
 
     def say(self, text: str) -> None:
         """Has the agent say this, if nobody speaks and no reply is on its way. For a greeting call it before or after `run`."""
@@ -215,6 +220,7 @@ class Session:
         task = self._running.group.create_task(self._guarded(work, or_else))
         self._running.tasks.add(task)
         task.add_done_callback(self._running.tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # in case it was cancelled before it began
         return task
 
     async def _guarded(self, work: Coroutine[Any, Any, None], or_else: Callable[[str], on.Event] | None) -> None:
