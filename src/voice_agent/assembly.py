@@ -134,16 +134,22 @@ class Assembly:
         observer: Observer | None = None,
         recorder: Recorder | None = None,
         transcript: Transcript | None = None,
+        settings: SessionSettings | None = None,
+        engines: Engines | None = None,
     ) -> Session:
-        """A session with the engines that are ready now. Raises as `engines`, and `InputError` for a voice that nobody has."""
-        engines = await self.engines()
-        if self.settings.tts.voice is not None:
-            engines.tts.check_voice(self.settings.tts.voice)
+        """A session with the engines that are ready now (or `engines`) and the settings of the process (or `settings`).
+
+        Raises as `engines`, and `InputError` for a voice that nobody has.
+        """
+        chosen = engines if engines is not None else await self.engines()
+        wanted = settings if settings is not None else session_settings(self.settings)
+        if wanted.voice.voice is not None:
+            chosen.tts.check_voice(wanted.voice.voice)
         return Session(
             session_id,
-            engines=engines,
+            engines=chosen,
             transport=transport,
-            settings=session_settings(self.settings),
+            settings=wanted,
             observer=observer,
             recorder=recorder,
             transcript=transcript,
@@ -272,7 +278,7 @@ class Assembly:
 
             return LocalLlm(
                 path(),
-                model=Path(settings.model).stem,
+                model=Path(settings.model).stem if is_file else settings.model,
                 threads=settings.threads or max(1, cores() - 1),
                 context_tokens=settings.context_tokens,
                 small=settings.model == EMBEDDED_MODELS["local"],

@@ -238,11 +238,13 @@ LlmDelta: TypeAlias = TextDelta | ToolCall | LlmUsage | LlmSwitched
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LlmCapabilities:
-    """`small` marks a demo model that needs short prompts and short history (offline-default); `tools`: it can call functions."""
+    """`small` marks a demo model that needs short prompts and short history (offline-default); `tools`: it can call functions;
+    `caches_prompts`: `warm` with the history as it is makes the next answer come sooner."""
 
     tools: bool
     context_tokens: int
     small: bool = False
+    caches_prompts: bool = False
 
 
 class LlmModel(Engine, Protocol):

@@ -45,6 +45,7 @@ class _Spoken:
 
     text: str = ""
     words: list[_SpokenWord] = field(default_factory=list)
+    samples: int = 0
 
 
 class Playout:
@@ -103,6 +104,7 @@ class Playout:
             spoken.words.append(_SpokenWord(start, end, end_char))
         self._blocks.append(pcm)
         self._total += pcm.size
+        spoken.samples = self._total
         if self._total - self._cursor > AHEAD_S * self.rate:
             self._room.clear()
         self._changed.set()
@@ -248,17 +250,17 @@ class Playout:
             self._heard_words = heard
             self._post(PlayoutAdvanced(reply_id=self.reply_id, heard=self.heard_text()))
 
-    def text_at(self, reply_id: int, milliseconds: int) -> str | None:
-        """A reply's text up to the last word that ends within so much of its audio, None if the reply is not remembered.
+    def heard_at(self, reply_id: int, milliseconds: int) -> tuple[str, int] | None:
+        """A reply's text up to the last word that ends within so much of its audio, and the time, at most the audio's length.
 
-        That of a reply without word times is all or nothing.
+        None if the reply is not remembered.
         """
         spoken = self._remembered.get(reply_id)
         if spoken is None:
             return None
-        position = milliseconds * self.rate // 1000
+        position = min(milliseconds * self.rate // 1000, spoken.samples)
         ends = [word.end_char for word in spoken.words if word.end <= position]
-        return spoken.text[: ends[-1]] if ends else ""
+        return spoken.text[: ends[-1]] if ends else "", min(milliseconds, spoken.samples * 1000 // self.rate)
 
     def heard_text(self) -> str:
         """The reply's text up to the last word that was heard completely."""

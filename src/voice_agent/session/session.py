@@ -166,6 +166,19 @@ class Session:
         self._options[request_id] = options
         self._submit(on.ReplyRequested(instructions=options.instructions, request_id=request_id))
 
+    def commit_input(self, speaker: str) -> None:
+        """The speaker's turn ends now, because the client says so."""
+        self._submit(on.InputCommitted(speaker=speaker))
+
+    def clear_input(self, speaker: str) -> None:
+        """The client withdraws what was said in the open turn."""
+        self._listener(speaker).end_turn()
+        self._submit(on.InputCleared(speaker=speaker))
+
+    def request_of(self, options: ReplyOptions) -> LlmRequest:
+        """What the language model would be asked for a reply now: for answers beside the conversation."""
+        return self._request(pending=(), instructions=options.instructions, options=options)
+
     def cancel_reply(self) -> None:
         """The agent stops."""
         self._submit(on.ReplyCancelled())
@@ -394,6 +407,8 @@ class Session:
             case do.RecordReply():
                 self._stop_reply()
                 self._tell(now, self._reporter.reply_recorded(effect))
+                if self.engines.llm.capabilities.caches_prompts:
+                    self._spawn(self.engines.llm.warm(self._request(pending=())))
             case do.ReportIdle() | do.ReportState() | do.CallTool() | do.EndSession():
                 pass  # for observers
             case _:

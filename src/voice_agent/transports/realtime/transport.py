@@ -14,7 +14,7 @@ import numpy as np
 from voice_agent.audio import g711
 from voice_agent.audio.pcm import Pcm16, to_float32
 from voice_agent.audio.resample import Resampler
-from voice_agent.transports.base import AudioInput, Control, Deferred, Input, Presence
+from voice_agent.transports.base import AudioInput, Deferred, Input, Presence
 
 SPEAKER = "user"
 """One connection is one person."""
@@ -118,8 +118,9 @@ class RealtimeTransport:
         await self._room.wait()
         self._put(Deferred(run=run))
 
-    def control(self, kind: Literal["commit", "clear", "cancel"]) -> None:
-        self._put(Control(kind=kind, speaker=SPEAKER))
+    def soon(self, run: Callable[[], None]) -> None:
+        """As `do`, for what the server itself has to do: it does not wait for room."""
+        self._put(Deferred(run=run))
 
     def hang_up(self) -> None:
         """Ends `inputs`."""

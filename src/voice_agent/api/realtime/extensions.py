@@ -1,0 +1,96 @@
+"""What we tell beyond the protocol, to clients that asked for it (`?extensions=1`). docs/reference/realtime-extensions.md.
+
+Each event is one of these models; their JSON Schema is what the web page's types are made from.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class Extension(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class AgentState(Extension):
+    """What the agent is doing."""
+
+    type: Literal["voice_agent.state"] = "voice_agent.state"
+    state: Literal["listening", "thinking", "speaking"]
+
+
+class PartialTranscript(Extension):
+    """The person's turn so far, all of it, with each new partial. The first `stable_words` words will hardly change."""
+
+    type: Literal["voice_agent.partial"] = "voice_agent.partial"
+    item_id: str
+    text: str
+    stable_words: int
+    confidence: float
+
+
+class TurnTranscript(Extension):
+    """How sure the recogniser is of a turn."""
+
+    type: Literal["voice_agent.turn"] = "voice_agent.turn"
+    item_id: str
+    text: str
+    confidence: float
+    language: str
+
+
+class Heard(Extension):
+    """The reply's words that have been heard, all of them, by the server's reckoning."""
+
+    type: Literal["voice_agent.heard"] = "voice_agent.heard"
+    response_id: str
+    item_id: str
+    text: str
+
+
+class PlayoutPaused(Extension):
+    """Someone talks over the agent: fall silent, it may go on."""
+
+    type: Literal["voice_agent.playout.paused"] = "voice_agent.playout.paused"
+    response_id: str
+
+
+class PlayoutResumed(Extension):
+    """It was no interruption: audio comes again from the word that was cut."""
+
+    type: Literal["voice_agent.playout.resumed"] = "voice_agent.playout.resumed"
+    response_id: str
+
+
+class SpeculationReport(Extension):
+    hit: bool
+    wasted_tokens: int
+    drafts: int
+
+
+class ReplyReport(Extension):
+    """Where the time of a reply went. The stages add up to `voice_to_voice_ms`."""
+
+    type: Literal["voice_agent.reply"] = "voice_agent.reply"
+    response_id: str
+    turn: int
+    user_text: str
+    reply_text: str
+    heard_text: str
+    interrupted: bool
+    failed: str
+    engines: dict[str, str]
+    waterfall_ms: dict[str, float]
+    voice_to_voice_ms: float | None
+    speculation: SpeculationReport
+
+
+ExtensionEvent: TypeAlias = Annotated[
+    AgentState | PartialTranscript | TurnTranscript | Heard | PlayoutPaused | PlayoutResumed | ReplyReport,
+    Field(discriminator="type"),
+]
+
+
+def extension_schema() -> dict[str, Any]:
+    """JSON Schema of every extension event."""
+    return TypeAdapter(ExtensionEvent).json_schema()

@@ -1,0 +1,63 @@
+"""What is on its way to a client: ordered, bounded, sent by one task.
+
+A client that does not read is closed with a reason; memory does not grow with it.
+"""
+
+import asyncio
+import base64
+import itertools
+from collections import deque
+from typing import Any
+
+import orjson
+
+MAX_WAITING_BYTES = 4 * 1024 * 1024
+"""About 60 s of audio and its text. A client that is further behind does not listen any more."""
+
+
+class Outbox:
+    """`send` and `send_audio` never wait. `overflowed` is set when the client is too slow; nothing is taken any more then."""
+
+    def __init__(self) -> None:
+        self.overflowed = asyncio.Event()
+        self.sent_events = 0
+        self._waiting: deque[str] = deque()
+        self._bytes = 0
+        self._arrived = asyncio.Event()
+        self._numbers = itertools.count(1)
+
+    def send(self, kind: str, **fields: Any) -> None:
+        """An event; its `event_id` is made here."""
+        self._put(orjson.dumps({"type": kind, "event_id": self._event_id(), **fields}).decode())
+
+    def send_audio(self, head: str, data: bytes) -> None:
+        """`response.output_audio.delta`: `head` is the JSON of its other fields, without the braces. Written by hand, since most
+        of what is sent is this: one copy for the base64, one for the frame."""
+        encoded = base64.b64encode(data).decode("ascii")
+        self._put(f'{{"type":"response.output_audio.delta","event_id":"{self._event_id()}",{head},"delta":"{encoded}"}}')
+
+    def _event_id(self) -> str:
+        return f"event_{next(self._numbers)}"
+
+    def _put(self, frame: str) -> None:
+        if self.overflowed.is_set():
+            return
+        self._waiting.append(frame)
+        self._bytes += len(frame)
+        self._arrived.set()
+        if self._bytes > MAX_WAITING_BYTES:
+            self.overflowed.set()
+
+    async def next(self) -> str:
+        """The next frame to send."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        frame = self._waiting.popleft()
+        self._bytes -= len(frame)
+        self.sent_events += 1
+        return frame
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._bytes
