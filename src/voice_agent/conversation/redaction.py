@@ -9,21 +9,26 @@ The listed words stay as they are: they are a public list of a few hundred funct
 no name, number or topic is among them. What a redacted log still tells is who spoke when and how much, where somebody said
 "yes" or hesitated, and which words came back.
 
-Instructions and reasons are text too. Codes, languages, item ids and closed sets are not, see `KEPT`.
+Instructions, reasons and what functions are called with are text too. Codes, languages, closed sets and the ids of items and
+requests are not, see `KEPT`.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import chain, count
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from voice_agent.conversation import effects as do
 from voice_agent.conversation import events as on
+from voice_agent.conversation.transcript import Item
 from voice_agent.conversation.words import ANSWERS, BACKCHANNELS, HESITATIONS, SINGLE_CHARACTER_WORDS, UNFINISHED, WORD, words
 
-Value = TypeVar("Value", bound=on.Event | do.Effect | do.PendingTurn)
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Value = TypeVar("Value", bound="DataclassInstance")
 
 LISTED = BACKCHANNELS | HESITATIONS | UNFINISHED | ANSWERS
 """The words that policies know by name."""
@@ -35,9 +40,16 @@ KEPT: dict[type, frozenset[str]] = {
     on.TranscriptFinal: frozenset({"language"}),
     on.TranscriptFailed: frozenset({"code"}),
     on.ReplyFailed: frozenset({"code"}),
+    on.ReplyRequested: frozenset({"request_id"}),
+    on.ItemInserted: frozenset({"after"}),
+    on.ItemRemoved: frozenset({"item_id"}),
+    on.ItemTruncated: frozenset({"item_id"}),
+    Item: frozenset({"item_id", "role", "language"}),
     do.CommitTurn: frozenset({"item_id", "language"}),
     do.DiscardTurn: frozenset({"reason"}),  # a closed set; the reason of a disconnect is free text
+    do.StartReply: frozenset({"request_id"}),
     do.SayText: frozenset({"notice"}),
+    do.CallTool: frozenset({"item_id"}),
     do.RecordReply: frozenset({"item_id", "failed"}),
     do.ReportState: frozenset({"state"}),
 }
@@ -74,13 +86,15 @@ class Redactor:
         )
 
     def value(self, value: Value) -> Value:
-        """An event or effect whose text, nested text included, is redacted."""
+        """An event or effect (or what is nested in one) whose text is redacted."""
         kept = KEPT.get(type(value), frozenset())
         changes: dict[str, Any] = {}
         for name in (field.name for field in fields(value)):
             old = getattr(value, name)
             if isinstance(old, tuple):
                 changes[name] = tuple(self.value(inner) for inner in old)
+            elif is_dataclass(old) and not isinstance(old, type):
+                changes[name] = self.value(old)
             elif isinstance(old, str) and name not in kept:
                 changes[name] = self._speaker(old) if name == "speaker" else self.text(old)
         return replace(value, **changes) if changes else value
@@ -105,16 +119,17 @@ class Redactor:
         return self._tokens[word]
 
     def _speaker(self, name: str) -> str:
-        return self._speakers.setdefault(name, f"speaker{len(self._speakers) + 1}")
+        return self._speakers.setdefault(name, f"speaker{len(self._speakers) + 1}") if name else ""
 
 
 class WholeWords:
     """Moves each word of a reply that deltas have cut into the delta that began it, so that it can be redacted as one word.
 
-    A step waits until its last word is known to be complete: by the next delta, or because the reply is generated or over.
-    Steps behind it wait too, so their order stands. Each step stays one step. At every moment the reply has as many words as
-    before; a word that is being written only reads as it will in the end. The one decision that could tell is about an echo of
-    a word that has been written by half, which no loudspeaker can have said yet.
+    A step waits until its last word is known to be complete: by the next delta, or because the reply is over (that it has been
+    generated or has failed is not enough: an engine may send more all the same, and the machine takes it). Steps behind it wait
+    too, so their order stands. Each step stays one step. At every moment the reply has as many words as before; a word that is
+    being written only reads as it will in the end. The one decision that could tell is about an echo of a word that has been
+    written by half, which no loudspeaker can have said yet.
     """
 
     def __init__(self) -> None:
@@ -156,8 +171,6 @@ class WholeWords:
 
     def _follow(self, step: Step) -> None:
         """Which reply is the current one, and does it go on?"""
-        if isinstance(step.event, on.ReplyGenerated | on.ReplyFailed) and step.event.reply_id == self._reply_id:
-            self._word = ""
         for effect in step.effects:
             match effect:
                 case do.StartReply() | do.SayText():
