@@ -9,6 +9,7 @@ from voice_agent.api.caller import Caller
 from voice_agent.api.sessions import SessionRegistry
 from voice_agent.assembly import Assembly
 from voice_agent.settings import Settings
+from voice_agent.telemetry.metrics import Metrics
 
 
 def _settings(connection: HTTPConnection) -> Settings:
@@ -23,6 +24,10 @@ def _sessions(connection: HTTPConnection) -> SessionRegistry:
     return cast(SessionRegistry, connection.app.state.sessions)
 
 
+def _metrics(connection: HTTPConnection) -> Metrics:
+    return cast(Metrics, connection.app.state.metrics)
+
+
 def _caller(connection: HTTPConnection) -> Caller:
     return cast(Caller, connection.state.caller)
 
@@ -30,5 +35,6 @@ def _caller(connection: HTTPConnection) -> Caller:
 SettingsDep: TypeAlias = Annotated[Settings, Depends(_settings)]
 AssemblyDep: TypeAlias = Annotated[Assembly, Depends(_assembly)]
 SessionsDep: TypeAlias = Annotated[SessionRegistry, Depends(_sessions)]
+MetricsDep: TypeAlias = Annotated[Metrics, Depends(_metrics)]
 CallerDep: TypeAlias = Annotated[Caller, Depends(_caller)]
 """Who calls; the gate has let it in."""

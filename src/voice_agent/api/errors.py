@@ -1,12 +1,11 @@
 """Every failure leaves as the OpenAI envelope: {"error": {"message", "type", "param", "code"}}.
 
 Raise an error of errors.py in a route or a dependency and it becomes the right status; before a WebSocket is accepted it
-becomes the HTTP answer to its handshake.
+becomes the HTTP answer to its handshake. What nobody expected is answered at the border (border.py).
 """
 
 import logging
 import math
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +34,7 @@ logger = logging.getLogger(__name__)
 ACCESS_STATUS = {"access.no_key": 401, "access.bad_key": 401, "access.too_many_requests": 429, "input.too_large": 413}
 """Of access errors that are not 403."""
 
-INPUT_STATUS = {"input.not_found": 404, "input.too_large": 413, "input.unsupported_media_type": 415}
+INPUT_STATUS = {"not_found": 404, "input.too_large": 413, "input.unsupported_media_type": 415}
 """Of input errors that are not 400."""
 
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
@@ -88,13 +87,22 @@ def _headers(error: VoiceAgentError, status: int) -> dict[str, str]:
     return headers
 
 
+def known_error(error: BaseException) -> VoiceAgentError | None:
+    """The error of ours that `error` is or, where it comes from a task group, holds."""
+    if isinstance(error, VoiceAgentError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(known_error, error.exceptions)), None)
+    return None
+
+
 def install_error_handlers(app: FastAPI) -> None:
     handlers: dict[type[Exception], Any] = {  # Any: starlette's type is one for requests or one for sockets, these are both
         VoiceAgentError: _on_known,
         RequestValidationError: _on_invalid,
         WebSocketRequestValidationError: _on_invalid,
         HTTPException: _on_http,
-        Exception: _on_unexpected,
+        ExceptionGroup: _on_group,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
@@ -104,7 +112,16 @@ async def _on_known(connection: Request | WebSocket, error: Exception) -> Respon
     assert isinstance(error, VoiceAgentError)
     if status_of(error) >= 500 and not isinstance(error, OverloadedError):
         logger.warning("%s %s: %s: %s", connection.scope["type"], connection.url.path, error.code, error)
+    connection.state.error_code = error.code  # for the border, which counts
     return await _answer(connection, error_response(error))
+
+
+async def _on_group(connection: Request | WebSocket, error: Exception) -> Response | None:
+    """Several tasks at once, such as the choice of the engines; the first failure of ours speaks for all."""
+    known = known_error(error)
+    if known is None:
+        raise error
+    return await _on_known(connection, known)
 
 
 async def _on_invalid(connection: Request | WebSocket, error: Exception) -> Response | None:
@@ -136,14 +153,6 @@ async def _on_http(connection: Request | WebSocket, error: Exception) -> Respons
         envelope(message, status=error.status_code, code=code), status_code=error.status_code, headers=dict(headers or {})
     )
     return await _answer(connection, response)
-
-
-async def _on_unexpected(connection: Request | WebSocket, error: Exception) -> Response | None:
-    """A fault of ours: one line in the log under an id, and only the id to the client."""
-    number = uuid.uuid4().hex[:12]
-    logger.error("unexpected failure %s at %s", number, connection.url.path, exc_info=error)
-    message = f"Something went wrong on the server. Its log has the details under {number}."
-    return await _answer(connection, JsonResponse(envelope(message, status=500, code="internal"), status_code=500))
 
 
 async def _answer(connection: Request | WebSocket, response: Response) -> Response | None:

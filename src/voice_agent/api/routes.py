@@ -2,6 +2,8 @@
 
 from fastapi import APIRouter
 
+from voice_agent.api import client_secrets, health, metrics
+
 
 def routers() -> list[APIRouter]:
-    return []
+    return [client_secrets.router, health.router, metrics.router]

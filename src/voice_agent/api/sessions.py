@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from voice_agent.api.caller import Caller
 from voice_agent.errors import OverloadedError
 from voice_agent.session.session import Session
+from voice_agent.telemetry.metrics import Metrics
 
 TransportKind: TypeAlias = Literal["realtime", "livekit"]
 
@@ -56,11 +57,10 @@ class LiveSession:
 class SessionRegistry:
     """At most `limit` sessions at the same time, and at most `per_client` of one key or address (None: see `_client_limit`)."""
 
-    def __init__(self, *, limit: int, per_client: int | None = None) -> None:
+    def __init__(self, *, limit: int, per_client: int | None = None, metrics: Metrics | None = None) -> None:
         self.limit = limit
         self.draining = False
-        self.admitted = 0
-        self.refused = 0
+        self._metrics = metrics if metrics is not None else Metrics()
         self._per_client = per_client
         self._running: dict[str, LiveSession] = {}
         self._empty = asyncio.Event()
@@ -81,13 +81,13 @@ class SessionRegistry:
         """A place for one session, for as long as the block runs. Raises `OverloadedError` at once when there is none."""
         try:
             self.check_room(caller)
-        except OverloadedError:
-            self.refused += 1
+        except OverloadedError as error:
+            self._metrics.session_refused(error.code)
             raise
         live = LiveSession(session_id=f"sess_{uuid.uuid4().hex[:24]}", kind=kind, caller=caller)
         self._running[live.session_id] = live
         self._empty.clear()
-        self.admitted += 1
+        self._metrics.session_began(kind)
         try:
             yield live
         finally:

@@ -11,6 +11,7 @@ import heapq
 import itertools
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -77,6 +78,28 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
         future.set_exception(error)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneStats:
+    """How busy a lane is. `served` jobs have got a thread so far, after `waited_s` in the queue all together; the one that
+    waits longest now has waited `oldest_s`."""
+
+    engine: str
+    workers: int
+    waiting: int
+    running: int
+    oldest_s: float
+    served: int
+    waited_s: float
+
+
+_lanes: "weakref.WeakSet[Lane]" = weakref.WeakSet()
+
+
+def lane_stats() -> list[LaneStats]:
+    """Of every lane of this process that is open. From any thread."""
+    return [lane.stats() for lane in list(_lanes) if not lane.closed]
+
+
 class Lane:
     """Runs blocking jobs in `workers` threads named after `engine`."""
 
@@ -91,9 +114,12 @@ class Lane:
         self._served: dict[str, int] = {}
         self._virtual_now = 0
         self._closed = False
+        self._jobs_served = 0
+        self._waited_s = 0.0
         self._threads = [threading.Thread(target=self._work, name=f"{engine}-{index}", daemon=True) for index in range(workers)]
         for thread in self._threads:
             thread.start()
+        _lanes.add(self)
 
     async def run(self, job: Callable[[Stop], T], *, priority: Priority, session: str) -> T:
         """The job's result. Cancelling the caller drops a waiting job and sets `stop` of a running one.
@@ -113,6 +139,25 @@ class Lane:
         """How many jobs wait for a thread (of this priority)."""
         with self._ready:
             return sum(1 for job in self._heap if priority is None or job.priority == priority)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `aclose` was called."""
+        return self._closed
+
+    def stats(self) -> LaneStats:
+        """How busy it is now. From any thread."""
+        with self._ready:
+            oldest = min((job.queued_at for job in self._heap), default=None)
+            return LaneStats(
+                engine=self._engine,
+                workers=len(self._threads),
+                waiting=len(self._heap),
+                running=len(self._running),
+                oldest_s=0.0 if oldest is None else time.monotonic() - oldest,
+                served=self._jobs_served,
+                waited_s=self._waited_s,
+            )
 
     def forget(self, session: str) -> None:
         """The session has ended."""
@@ -225,6 +270,8 @@ class Lane:
             self._virtual_now = max(self._virtual_now, job.virtual_start)
             self._running.append(job)
             job.stop.queued_s = time.monotonic() - job.queued_at
+            self._jobs_served += 1
+            self._waited_s += job.stop.queued_s
             return job
 
     def _finish(self, job: _Job) -> None:
