@@ -200,7 +200,7 @@ class Floor:
         transcript = self._transcript
         match event:
             case ItemInserted():
-                if event.item.item_id not in transcript and (event.after in (None, "") or event.after in transcript):
+                if not transcript.is_taken(event.item.item_id) and (event.after in (None, "") or event.after in transcript):
                     transcript.add(replace(event.item, at=self._context.now), after=event.after)
                     self._context.stir()
             case ItemRemoved():

@@ -36,6 +36,7 @@ class Transcript:
 
     _items: dict[str, Item] = field(default_factory=dict)
     _made: int = 0
+    _promised: set[str] = field(default_factory=set)
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())
@@ -63,12 +64,18 @@ class Transcript:
         self._made += 1
         while f"item_{self._made}" in self._items:
             self._made += 1
+        self._promised.add(f"item_{self._made}")
         return f"item_{self._made}"
+
+    def is_taken(self, item_id: str) -> bool:
+        """It is in use, or was given out for an item that is still to come."""
+        return item_id in self._items or item_id in self._promised
 
     def add(self, item: Item, *, after: str | None = None) -> None:
         """Appends, or inserts behind `after` ("" for the head)."""
         if item.item_id in self._items:
             raise KeyError(f"item {item.item_id!r} exists")
+        self._promised.discard(item.item_id)
         if after is None:
             self._items[item.item_id] = item
             return
