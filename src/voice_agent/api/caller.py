@@ -46,6 +46,8 @@ def is_loopback(address: str) -> bool:
     if address == "localhost":
         return True
     try:
-        return ipaddress.ip_address(address.strip("[]").partition("%")[0]).is_loopback
+        found = ipaddress.ip_address(address.strip("[]").partition("%")[0])
     except ValueError:
         return False
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None  # as a socket of both kinds tells IPv4
+    return (mapped or found).is_loopback

@@ -21,6 +21,8 @@ from voice_agent.errors import VoiceAgentError
 
 COMMANDS: dict[str, str] = {
     "talk": "voice_agent.cli.talk:talk",
+    "serve": "voice_agent.cli.serve:serve",
+    "keys": "voice_agent.cli.keys:app",
     "doctor": "voice_agent.cli.doctor:doctor",
     "models": "voice_agent.cli.models:app",
     "settings": "voice_agent.cli.settings:settings",
