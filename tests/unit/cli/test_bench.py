@@ -394,3 +394,4 @@ def test_the_hardware_is_told() -> None:
     facts = hardware.facts(2)
     assert facts["cores"] == 2
     assert facts["cpu"]
+    assert hardware.Neighbours().cores() >= 0.0

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import time
 from pathlib import Path
 
 import psutil
@@ -28,6 +29,30 @@ def cpu_model() -> str:
 def load_average() -> float | None:
     """Of the last minute; None where the system has none."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+class Neighbours:
+    """What else the machine does, since this was made."""
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._own = time.perf_counter(), _busy_s(), _own_s()
+
+    def cores(self) -> float:
+        """Cores that other processes kept busy, on average."""
+        others = _busy_s() - self._busy - (_own_s() - self._own)
+        return max(0.0, others) / max(1e-3, time.perf_counter() - self._began)
+
+
+def _busy_s() -> float:
+    """Processor seconds of everybody since the machine started."""
+    times = psutil.cpu_times()
+    return float(times.user + times.system + getattr(times, "nice", 0.0))
+
+
+def _own_s() -> float:
+    """Of this process and of its children that have ended."""
+    times = psutil.Process().cpu_times()
+    return float(times.user + times.system + getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0))
 
 
 def facts(cores: int) -> dict[str, object]:

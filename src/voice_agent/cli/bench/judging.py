@@ -90,8 +90,9 @@ def simulated_hour(seconds: float, events: int) -> Figure:
     return total("an hour of conversation in the core", "s", seconds, 1, at_most=HOUR_S, note=f"{events:,} events")
 
 
-def silence(share_of_core: float, seconds: float) -> Figure:
-    return total("silent session", "% core", 100.0 * share_of_core, 1, at_most=SILENCE_PERCENT, note=f"{seconds:.0f} s")
+def silence(share_of_core: float, sound_card: float) -> Figure:
+    note = f"{100.0 * sound_card:.1f} of it the simulated sound card"
+    return total("silent session", "% core", 100.0 * share_of_core, 1, at_most=SILENCE_PERCENT, note=note)
 
 
 def memory(megabytes: float, fresh: Readiness | None) -> Figure:

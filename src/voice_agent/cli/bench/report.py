@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from voice_agent.cli.bench.figures import Figure
 from voice_agent.cli.bench.interruptions import Backchannel, BargeIn
-from voice_agent.cli.bench.judging import V2V_P95_MS
+from voice_agent.cli.bench.judging import V2V_P50_MS
 from voice_agent.cli.bench.stage import Commit
 from voice_agent.cli.bench.turns import VoiceTurn
 from voice_agent.cli.output import print_json, print_line, print_table
@@ -43,11 +43,11 @@ def _acts(acts: Sequence[str]) -> str:
 
 
 def odd_turns(turns: Sequence[VoiceTurn]) -> list[VoiceTurn]:
-    """Those that missed the target of the 95th percentile, cut in or were not answered."""
+    """Those slower than the median should be, cut-ins, and those that were not answered."""
     return [
         turn
         for turn in turns
-        if turn.answer.cut_in_s is not None or turn.answer.gap_s is None or turn.answer.gap_s * 1000.0 > V2V_P95_MS
+        if turn.answer.cut_in_s is not None or turn.answer.gap_s is None or turn.answer.gap_s * 1000.0 > V2V_P50_MS
     ]
 
 
@@ -102,8 +102,8 @@ def print_conditions(hardware: dict[str, object], engines: dict[str, str]) -> No
     versions = hardware.get("versions")
     print_line(
         f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gb']} GB, {hardware['system']}, "
-        f"Python {hardware['python']}; load {hardware['load_before']}"
-        + (f" before, {hardware['load_after']} after" if "load_after" in hardware else "")
+        f"Python {hardware['python']}; load {hardware['load_before']} before, {hardware['load_after']} after, "
+        f"other processes took {hardware['cores_of_others']} cores"
     )
     if engines:
         print_line("engines: " + ", ".join(f"{kind} {name}" for kind, name in engines.items()))

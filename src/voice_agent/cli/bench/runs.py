@@ -23,6 +23,7 @@ from voice_agent.errors import AudioInputError
 from voice_agent.settings import Settings
 
 SILENCE_S = 20.0
+SOUND_CARD_S = 5.0
 STARTS = 3
 """Fresh processes whose start is timed."""
 
@@ -56,6 +57,7 @@ class Bench:
         self._hardware = await asyncio.to_thread(hardware.facts, cores()) | {"load_before": _rounded(load)}
         if load is not None and load > hardware.BUSY * cores():
             self._say(f"warning: the machine is busy (load {load:.1f}); the figures will be worse than its best")
+        neighbours = await asyncio.to_thread(hardware.Neighbours)
         fresh = await self._starts() if parts & {"ready", "memory"} else []
         if parts & ENGINES:
             async with assembled(self.settings) as assembly:
@@ -65,6 +67,7 @@ class Bench:
         if "hour" in parts:
             await self._hour()
         self._hardware["load_after"] = _rounded(hardware.load_average())
+        self._hardware["cores_of_others"] = _rounded(await asyncio.to_thread(neighbours.cores))
 
     def _make_folder(self, folder: Path) -> None:
         try:
@@ -89,7 +92,8 @@ class Bench:
             await self._listened_to(assembly)
         if "idle" in parts:
             self._say(f"A silent session, {SILENCE_S:.0f} s")
-            self.figures.append(judging.silence(await footprint.silent_session(assembly, SILENCE_S), SILENCE_S))
+            session, card = await footprint.silent_session(assembly, SILENCE_S), await footprint.sound_card(SOUND_CARD_S)
+            self.figures.append(judging.silence(session, card))
         if "memory" in parts:
             self.figures.append(judging.memory(footprint.resident_mb(), fresh[0] if fresh else None))
         # The word error rate's library comes after the memory was read.
