@@ -24,6 +24,8 @@ class Outbox:
         self._waiting: deque[str] = deque()
         self._bytes = 0
         self._arrived = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._drained.set()
         self._numbers = itertools.count(1)
 
     def send(self, kind: str, **fields: Any) -> None:
@@ -45,18 +47,24 @@ class Outbox:
         self._waiting.append(frame)
         self._bytes += len(frame)
         self._arrived.set()
+        self._drained.clear()
         if self._bytes > MAX_WAITING_BYTES:
             self.overflowed.set()
 
     async def next(self) -> str:
         """The next frame to send."""
         while not self._waiting:
+            self._drained.set()
             self._arrived.clear()
             await self._arrived.wait()
         frame = self._waiting.popleft()
         self._bytes -= len(frame)
         self.sent_events += 1
         return frame
+
+    async def drained(self) -> None:
+        """Waits until everything has been sent."""
+        await self._drained.wait()
 
     @property
     def waiting_bytes(self) -> int:

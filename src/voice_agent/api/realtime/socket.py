@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from voice_agent.api.deps import AssemblyDep, CallerDep, ObserversDep, SessionsDep
+from voice_agent.api.deps import AssemblyDep, CallerDep, MetricsDep, SessionsDep
+from voice_agent.api.metrics import observe_session
 from voice_agent.api.realtime.adapter import RealtimeAdapter
 from voice_agent.api.realtime.outbox import Outbox
 from voice_agent.api.sessions import LiveSession
@@ -23,6 +24,8 @@ router = APIRouter()
 PROTOCOL = "realtime"
 """The subprotocol that browsers want to see chosen; their key travels in another one, which is never sent back."""
 
+FLUSH_S = 0.5
+
 CLOSE_TOO_SLOW = 1013
 """Try again later: the client does not read what it is sent."""
 
@@ -33,7 +36,7 @@ async def realtime(
     assembly: AssemblyDep,
     sessions: SessionsDep,
     caller: CallerDep,
-    observers: ObserversDep,
+    metrics: MetricsDep,
     model: Annotated[str, Query(max_length=200)] = "voice-agent",
     intent: Annotated[Literal["transcription"] | None, Query()] = None,
     extensions: Annotated[bool, Query()] = False,
@@ -54,7 +57,7 @@ async def realtime(
         session = await assembly.session(
             live.session_id,
             adapter.transport,
-            observer=_all_of([adapter.observe, *observers(live)]),
+            observer=_all_of([adapter.observe, observe_session(metrics)]),
             settings=adapter.settings(),
             engines=engines,
         )
@@ -91,7 +94,7 @@ async def _serve(socket: WebSocket, live: LiveSession, session: Session, adapter
     finally:
         await session.aclose()
         await adapter.aclose()
-        await _flush(socket, outbox)
+        await _flush(outbox)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,12 +117,8 @@ async def _write(socket: WebSocket, outbox: Outbox) -> None:
             await socket.send_text(await outbox.next())
 
 
-FLUSH_S = 0.5
-
-
-async def _flush(socket: WebSocket, outbox: Outbox) -> None:
+async def _flush(outbox: Outbox) -> None:
     """What the end of the session said is still sent, if the client takes it."""
-    with contextlib.suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FLUSH_S):
-            while outbox.waiting_bytes:
-                await asyncio.sleep(0.01)
+            await outbox.drained()
