@@ -107,7 +107,8 @@ def _blocks(file: Any) -> Iterator[Samples]:
 def _clean(frame: Any) -> Samples:
     finite = np.nan_to_num(frame.to_ndarray(), nan=0.0, posinf=0.0, neginf=0.0)
     channels: NDArray[np.float32] = np.clip(finite, -1.0, 1.0).reshape(-1, frame.layout.nb_channels)
-    return channels.mean(axis=1, dtype=np.float32)  # not swresample's mono, which is 3 dB louder
+    samples: Samples = channels.mean(axis=1, dtype=np.float32)  # not swresample's mono, which is 3 dB louder
+    return samples
 
 
 def _bounded(blocks: Iterator[Samples], limit: int, max_seconds: float) -> Iterator[Samples]:
