@@ -182,7 +182,7 @@ class Machine:
             self._floor.halt()  # nothing is audible yet: waiting costs nothing
 
     def _open_turn(self, speaker: Speaker) -> None:
-        speaker.item_id = self.transcript.next_id()
+        speaker.item_id = self.transcript.promise_id()
         speaker.text, speaker.confidence, speaker.language = "", 1.0, ""
 
     def _learn_pause(self, speaker: Speaker, at: float) -> None:
@@ -374,6 +374,7 @@ class Machine:
 
     def _close_turn(self, speaker: Speaker) -> None:
         speaker.fire(Hearing.OVER)
+        self.transcript.release_id(speaker.item_id)
         speaker.text, speaker.final, speaker.probability = "", False, None
 
     def _someone_is_open(self) -> bool:

@@ -64,11 +64,20 @@ class Transcript:
         self._made += 1
         while f"item_{self._made}" in self._items:
             self._made += 1
-        self._promised.add(f"item_{self._made}")
         return f"item_{self._made}"
 
+    def promise_id(self) -> str:
+        """A new id for an item that is still to come: until then, or until it is released, nobody else can take it."""
+        item_id = self.next_id()
+        self._promised.add(item_id)
+        return item_id
+
+    def release_id(self, item_id: str) -> None:
+        """The promised item will not come."""
+        self._promised.discard(item_id)
+
     def is_taken(self, item_id: str) -> bool:
-        """It is in use, or was given out for an item that is still to come."""
+        """It is in use, or promised to an item that is still to come."""
         return item_id in self._items or item_id in self._promised
 
     def add(self, item: Item, *, after: str | None = None) -> None:
