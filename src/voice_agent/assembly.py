@@ -120,6 +120,18 @@ class Assembly:
             tts=_tts_chain(tts.result()),
         )
 
+    async def recogniser(self, name: str | None = None) -> SttModel:
+        """For a recording: all that are ready as a chain, or the one engine that `name` names, itself or its model.
+
+        Any other name is that of somebody else's model and means the chain. Raises as `engines`, also where the engine that is
+        named is not ready.
+        """
+        return _stt_chain(await _named(self.stt, name))
+
+    async def synthesiser(self, name: str | None = None) -> TtsModel:
+        """For a text, as `recogniser`."""
+        return _tts_chain(await _named(self.tts, name))
+
     async def _turn_detector(self) -> TurnDetector | None:
         """A conversation works without one."""
         if self.turn is None or not any(isinstance(state, Ready) for state in self.turn.states().values()):
@@ -354,6 +366,13 @@ def session_settings(settings: Settings) -> SessionSettings:
 def _threaded(load: Callable[[], E]) -> Callable[[], "asyncio.Future[E]"]:
     """Loading blocks, so it runs in a thread."""
     return lambda: asyncio.ensure_future(asyncio.to_thread(load))
+
+
+async def _named(registry: EngineRegistry[E], name: str | None) -> list[E]:
+    if name in registry.names():
+        return [await registry.get(name)]
+    engines = await registry.choose()
+    return [engine for engine in engines if engine.model == name][:1] or engines
 
 
 def _stt_chain(models: list[SttModel]) -> SttModel:
