@@ -20,6 +20,10 @@ from voice_agent.engines.base import INPUT_RATE, Engines, SttStream, Transcript,
 PRE_ROLL_S = 0.56
 """Audio that is kept for the recogniser before the onset is known (which takes 64 ms of it): soft beginnings count."""
 
+SECOND_LOOK_S = 1.2
+"""So much of an utterance in which no word was recognised is kept for the next one: a short "I'm" before a pause means nothing
+alone, and is the beginning of what follows."""
+
 GAP_S = 0.5
 """A stream that is this far behind the clock has a gap; less is jitter."""
 
@@ -76,7 +80,9 @@ class Listener:
         self._vad = engines.vad.stream()
         self._framer = Framer(window)
         self._segmenter = SpeechSegmenter(window, settings.segmentation)
-        self._before: deque[Samples] = deque(maxlen=max(1, round(PRE_ROLL_S * INPUT_RATE / window)))
+        self._pre_roll = max(1, round(PRE_ROLL_S * INPUT_RATE / window))
+        self._second_look = round(SECOND_LOOK_S * INPUT_RATE / window)
+        self._before: deque[Samples] = deque(maxlen=self._pre_roll)
         self._turn: deque[Samples] = deque(maxlen=round(TURN_WINDOW_S * INPUT_RATE / window))
         self._stream: SttStream | None = None
         self.utterance_id = utterance_id
@@ -259,11 +265,13 @@ class Listener:
         probability = await self._engines.turn.probability(turn, session=self._session)
         self._post(on.TurnProbability(speaker=self.speaker, utterance_id=utterance_id, probability=probability))
 
-    def end_turn(self) -> None:
-        """The turn was committed or discarded: its audio is forgotten."""
+    def end_turn(self, *, nothing_said: bool = False) -> None:
+        """The turn was committed or discarded: its audio is forgotten, but for the end of one in which `nothing_said`."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+            if nothing_said:  # rolls on, and is gone if nothing follows soon
+                self._before = deque(list(self._turn)[-self._second_look :], maxlen=self._second_look)
         self._turn.clear()
         self._unheard = 0
 

@@ -388,7 +388,7 @@ class Session:
                     self._listener(effect.speaker).end_turn()
             case do.DiscardTurn():
                 if effect.speaker in self._listeners:
-                    self._listeners[effect.speaker].end_turn()
+                    self._listeners[effect.speaker].end_turn(nothing_said=effect.reason == "empty")
             case do.StartReply():
                 self._start_reply(effect, now)
             case do.SayText():
