@@ -4,7 +4,7 @@
 no sense. The invariants are those of STYLE.md, section 12.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -15,6 +15,7 @@ from voice_agent.conversation import events as on
 from voice_agent.conversation.machine import Machine
 from voice_agent.conversation.settings import ConversationSettings, InterruptionSettings
 from voice_agent.conversation.state import Listening, Replying
+from voice_agent.conversation.transcript import Item
 from voice_agent.conversation.words import begins_with
 
 SPEAKERS = ("ann", "bob", "cy")
@@ -77,10 +78,11 @@ class World(RuleBasedStateMachine):
         self.live: int | None = None
         self.items: set[str] = set()
         self.ended = False
+        self.erased: set[str] = set()
 
     @initialize(conversation=CONVERSATIONS)
     def begin(self, conversation: ConversationSettings) -> None:
-        self.settings = conversation
+        self.settings = self.first_settings = conversation
         self.machine = Machine(conversation)
 
     # ------------------------------------------------------------ the executor's books
@@ -94,7 +96,9 @@ class World(RuleBasedStateMachine):
         for effect in effects:
             self.execute(effect)
         deadline = self.machine.next_deadline()
-        assert deadline is None or deadline > self.now, "a deadline that has passed"
+        # New settings may make something due at once.
+        ahead = deadline is None or deadline > self.now or isinstance(event, on.SettingsChanged)
+        assert ahead, "a deadline that has passed"
 
     def execute(self, effect: do.Effect) -> None:
         match effect:
@@ -137,6 +141,10 @@ class World(RuleBasedStateMachine):
                 assert not self.ended
                 assert self.live is None
                 self.ended = True
+            case do.CallTool():
+                assert effect.reply_id == self.live
+                assert not self.current(effect.reply_id).speculative
+                self.note_item(effect.item_id)
             case do.DiscardTurn() | do.ReportIdle() | do.ReportState():
                 pass
 
@@ -269,6 +277,41 @@ class World(RuleBasedStateMachine):
     def presses_stop(self) -> None:
         self.send(on.ReplyCancelled())
 
+    @rule(conversation=CONVERSATIONS, sure=st.integers(0, 3))
+    def settings_change(self, conversation: ConversationSettings, sure: int) -> None:
+        if sure == 0 and not self.ended:
+            self.settings = conversation
+            self.send(on.SettingsChanged(settings=conversation))
+            self.book(None, self.machine.handle_timer(self.now))
+
+    @rule(number=st.integers(1, 12), after=st.one_of(st.none(), st.sampled_from(("", "item_1", "item_2", "nowhere"))))
+    def client_writes(self, number: int, after: str | None) -> None:
+        """Also with ids such as the machine's own."""
+        item_id = f"item_{number}"
+        self.send(on.ItemInserted(item=Item(item_id=item_id, role="system", text="Note.", at=0.0), after=after))
+
+    @rule(data=st.data())
+    def client_erases(self, data: st.DataObject) -> None:
+        item_id = data.draw(st.sampled_from((*self.machine.transcript.ids(), "nowhere")))
+        if not self.ended:
+            self.erased.add(item_id)
+        self.send(on.ItemRemoved(item_id=item_id))
+
+    @rule(data=st.data(), words=st.integers(0, 3))
+    def client_tells_what_was_heard(self, data: st.DataObject, words: int) -> None:
+        """Of a reply, perhaps long after."""
+        heard_of = [item for item in self.machine.transcript if item.role == "agent"]
+        if self.ended or not heard_of:
+            return
+        item = data.draw(st.sampled_from(heard_of))
+        reply = self.replies[item.reply_id]
+        heard = " ".join(reply.written.split()[:words])
+        if not reply.over:
+            reply.heard = heard
+        elif reply.recorded is not None:
+            reply.recorded = replace(reply.recorded, heard=heard)
+        self.send(on.ItemTruncated(item_id=item.item_id, heard=heard))
+
     # ------------------------------------------------------------ engines and playout
 
     def alive(self) -> bool:
@@ -286,6 +329,12 @@ class World(RuleBasedStateMachine):
             text = WRITTEN[len(reply.written.split()) % len(WRITTEN)]
             reply.written += text
             self.send(on.ReplyTextAdded(reply_id=self.live, text=text))
+
+    @precondition(alive)
+    @rule()
+    def model_calls_a_function(self) -> None:
+        assert self.live is not None
+        self.send(on.ToolCalled(reply_id=self.live, call_id="call", name="look_up", arguments="{}"))
 
     @precondition(alive)
     @rule()
@@ -367,6 +416,8 @@ class World(RuleBasedStateMachine):
     def history_is_what_was_heard(self) -> None:
         history = {item.reply_id: item.text for item in self.machine.transcript if item.role == "agent"}
         for reply_id, reply in self.replies.items():
+            if reply.recorded is not None and reply.recorded.item_id in self.erased:
+                continue
             if reply.recorded is not None:
                 assert history.get(reply_id, "") == reply.recorded.heard
             else:
@@ -398,7 +449,7 @@ class World(RuleBasedStateMachine):
         assert all(reply.over for reply in self.replies.values())
 
     def the_same_log_gives_the_same_effects(self) -> None:
-        again = Machine(self.settings)
+        again = Machine(self.first_settings)
         for now, event, effects in self.log:
             assert (again.handle_timer(now) if event is None else again.handle(event, now)) == effects
 

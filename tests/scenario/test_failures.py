@@ -318,9 +318,6 @@ def moments() -> int:
     return sum(not isinstance(what, on.AudioAdvanced) for _, what in made.seen)
 
 
-MOMENTS = moments()
-
-
 def leave_at(moment: int, how: str) -> Stage:
     """The busy conversation until its event or effect number `moment`; then the person is gone, or the session is closed."""
 
@@ -351,8 +348,9 @@ def leave_at(moment: int, how: str) -> Stage:
 @pytest.mark.parametrize("how", ["hangs up", "is closed"])
 def test_leaving_at_every_moment_ends_quickly_and_leaves_nothing(how: str) -> None:
     """`Stage` and `run_virtual` look for tasks that were left."""
-    assert MOMENTS > 60
-    for moment in range(MOMENTS - 2):
+    count = moments()
+    assert count > 60
+    for moment in range(count - 2):
         made = leave_at(moment, how)
         assert made.closing_took_s <= CLOSES_WITHIN_S, f"at {moment}"
         [end] = made.of(do.EndSession)

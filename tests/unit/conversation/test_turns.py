@@ -7,6 +7,7 @@ from voice_agent.conversation import effects as do
 from voice_agent.conversation import events as on
 from voice_agent.conversation.settings import ConversationSettings
 from voice_agent.conversation.state import Listening, Replying
+from voice_agent.conversation.transcript import Item
 
 COMPLETE = "What time is it?"
 
@@ -401,3 +402,15 @@ def test_a_committed_backchannel_is_a_turn() -> None:
     talk.send(on.InputCommitted(speaker="user"))
     talk.send(on.TranscriptFinal(speaker="user", utterance_id=talk.got(do.RequestFinal).utterance_id, text="Okay."))
     assert talk.got(do.CommitTurn).text == "Okay."
+
+
+def test_a_clients_item_cannot_take_the_place_of_a_turn_that_is_open() -> None:
+    talk = Talk()
+    talk.onset()
+    taken = talk.machine.speaker("user").item_id
+    talk.send(on.ItemInserted(item=Item(item_id=taken, role="system", text="Note.", at=0.0)))
+    assert talk.history() == []
+    talk.stop()
+    talk.final(COMPLETE)
+    talk.audio(2.0)
+    assert talk.got(do.CommitTurn).item_id == taken
