@@ -188,8 +188,8 @@ class PlayoutFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemInserted:
-    """The client has put `item` into the transcript: at its end, or behind `after` ("" for the head). Dropped if its id is
-    taken or `after` is not there."""
+    """The client has put `item` into the transcript: at its end, or behind `after` ("" for the head). Dropped if it has no id, its
+    id is taken (also by a turn that is still open) or `after` is not there."""
 
     item: Item
     after: str | None = None

@@ -12,6 +12,7 @@ from voice_agent.conversation.events import ItemInserted, ItemRemoved, ItemTrunc
 from voice_agent.conversation.settings import ConversationSettings
 from voice_agent.conversation.state import Reply, Replying, Turning
 from voice_agent.conversation.transcript import Item, Transcript
+from voice_agent.conversation.words import same_words
 
 
 @dataclass(slots=True)
@@ -53,10 +54,18 @@ class Floor:
     # ------------------------------------------------------------ beginning
 
     def draft(self, turns: tuple[do.PendingTurn, ...]) -> None:
-        """A reply to turns that may go on."""
+        """A reply to turns that may go on, unless it was begun already, has failed already, or something is being said."""
+        busy = self.reply.state not in (Replying.NONE, Replying.DRAFT)
+        if busy or self.has_draft(turns) or _same_turns(self.failed_draft, turns):
+            return
+        self.end()
         self._begin(Turning.DRAFT)
         self.reply.pending = turns
         self._context.emit(do.StartReply(reply_id=self.reply.reply_id, pending=turns, speculative=True))
+
+    def has_draft(self, turns: tuple[do.PendingTurn, ...]) -> bool:
+        """There is one, and it is a reply to these."""
+        return self.reply.state is Replying.DRAFT and _same_turns(self.reply.pending, turns)
 
     def order(self, request: ReplyRequested | None = None, *, idle: bool = False) -> None:
         """A reply to the transcript as it is."""
@@ -196,24 +205,30 @@ class Floor:
     # ------------------------------------------------------------ the client's edits
 
     def edit(self, event: ItemInserted | ItemRemoved | ItemTruncated) -> None:
-        """The client corrects the record; what is playing may end by it. An edit that does not fit (any more) does nothing."""
+        """The client corrects the record; what is playing may end by it, and a draft does not know the new record. An edit that
+        does not fit (any more) does nothing."""
         transcript = self._transcript
         match event:
             case ItemInserted():
-                if not transcript.is_taken(event.item.item_id) and (event.after in (None, "") or event.after in transcript):
+                fits = event.after in (None, "") or event.after in transcript
+                if fits and event.item.item_id and not transcript.is_taken(event.item.item_id):
+                    self.end(only=Replying.DRAFT)
                     transcript.add(replace(event.item, at=self._context.now), after=event.after)
                     self._context.stir()
             case ItemRemoved():
-                if event.item_id == self.reply.item_id:
-                    self.end(interrupted=True)
                 if event.item_id in transcript:
+                    self.end(interrupted=True, only=None if event.item_id == self.reply.item_id else Replying.DRAFT)
+                if event.item_id in transcript:  # not that of a reply of which nothing was heard
                     transcript.remove(event.item_id)
             case ItemTruncated():
-                if event.item_id == self.reply.item_id and self.reply.state not in (Replying.NONE, Replying.DRAFT):
+                if event.item_id not in transcript:
+                    return
+                if event.item_id == self.reply.item_id and self.reply.state is not Replying.NONE:
                     self.playout_advanced(event.heard)
                     self.end(interrupted=True)
-                elif event.item_id in transcript:
-                    transcript.truncate(event.item_id, event.heard)
+                else:
+                    self.end(only=Replying.DRAFT)
+                    transcript.cut_off(event.item_id, event.heard)
             case _:
                 assert_never(event)
 
@@ -252,3 +267,9 @@ class Floor:
                 return "listening"
             case _:
                 assert_never(self.reply.state)
+
+
+def _same_turns(one: tuple[do.PendingTurn, ...], other: tuple[do.PendingTurn, ...]) -> bool:
+    return len(one) == len(other) and all(
+        a.speaker == b.speaker and same_words(a.text, b.text) for a, b in zip(one, other, strict=True)
+    )

@@ -17,7 +17,7 @@ from voice_agent.conversation.interruption import Verdict, ignorable, judge
 from voice_agent.conversation.settings import ConversationSettings
 from voice_agent.conversation.state import Hearing, Listening, Reply, Replying, Speaker
 from voice_agent.conversation.transcript import Item, Transcript
-from voice_agent.conversation.words import begins_with, is_echo, is_question, same_words, words
+from voice_agent.conversation.words import begins_with, is_echo, is_question, words
 
 ECHO_WORDS_BEFORE = 60
 ECHO_WORDS_AFTER = 20
@@ -159,11 +159,25 @@ class Machine:
             case on.ItemInserted() | on.ItemRemoved() | on.ItemTruncated():
                 self._floor.edit(event)
             case on.SettingsChanged():
-                self.settings = self._floor.settings = event.settings
+                self._change(event.settings)
             case on.Disconnected():
                 self._end(event.reason)
             case _:
                 assert_never(event)
+
+    def _change(self, settings: ConversationSettings) -> None:
+        """What they rule out ends, and what is late by them is late now."""
+        self.settings = self._floor.settings = settings
+        if not settings.automatic_turns:
+            # Nobody will tell when these stop. Their audio waits for `InputCommitted`, which opens a turn with all of it.
+            for speaker in self._speakers.values():
+                if speaker.state in (Listening.SPEAKING, Listening.PAUSED):
+                    self._close_turn(speaker)
+        if not (settings.automatic_turns and settings.automatic_replies and settings.speculate):
+            self._floor.end(only=Replying.DRAFT)
+        if self.reply.state is Replying.HALTED and not (settings.interruption.enabled and self._someone_is_open()):
+            self._floor.resume()
+        self._give_up_what_is_late()
 
     # ------------------------------------------------------------ hearing
 
@@ -310,8 +324,7 @@ class Machine:
         text = event.text.strip()
         if not text:
             return
-        if event.reply:
-            self._floor.end(interrupted=True)
+        self._floor.end(interrupted=True, only=None if event.reply else Replying.DRAFT)
         self._write_turn(Item(item_id="", role="user", text=text, at=0.0, speaker=event.speaker, by_text=True))
         if event.reply and self.settings.automatic_replies:
             self._owe()
@@ -323,8 +336,7 @@ class Machine:
             self._write_spoken_turn(speaker)
             speaker.committed_at = self._context.now
         self._floor.owed_notice = None
-        drafted = self.reply.state is Replying.DRAFT and _same_turns(self.reply.pending, turns)
-        if drafted and (self._owed is None or self._owed == on.ReplyRequested()):
+        if self._floor.has_draft(turns) and (self._owed is None or self._owed == on.ReplyRequested()):
             self._owed = None  # the draft was begun after that and answers it too
             self._floor.commit()
             return
@@ -401,7 +413,7 @@ class Machine:
             self._commit_turns(speakers)
             self._settle()
         elif self.settings.speculate and self.settings.automatic_replies and self._owed in (None, on.ReplyRequested()):
-            self._draft(_pending(speakers))
+            self._floor.draft(_pending(speakers))
 
     def _say_what_is_owed(self) -> None:
         if self.reply.state is not Replying.NONE:
@@ -416,15 +428,6 @@ class Machine:
         hold = self.hold_s(speaker)
         heard_s = speaker.heard_until - speaker.stopped_at
         return heard_s >= hold or self._context.now >= speaker.stopped_at + hold + self.settings.stall_grace_s
-
-    def _draft(self, turns: tuple[do.PendingTurn, ...]) -> None:
-        if self._reply_is_committed() or _same_turns(self._floor.failed_draft, turns):
-            return
-        if self.reply.state is Replying.DRAFT:
-            if _same_turns(self.reply.pending, turns):
-                return
-            self._floor.end()
-        self._floor.draft(turns)
 
     # ------------------------------------------------------------ time
 
@@ -489,9 +492,3 @@ class Machine:
 
 def _pending(speakers: Sequence[Speaker]) -> tuple[do.PendingTurn, ...]:
     return tuple(do.PendingTurn(speaker=speaker.name, text=speaker.text) for speaker in speakers)
-
-
-def _same_turns(one: tuple[do.PendingTurn, ...], other: tuple[do.PendingTurn, ...]) -> bool:
-    return len(one) == len(other) and all(
-        a.speaker == b.speaker and same_words(a.text, b.text) for a, b in zip(one, other, strict=True)
-    )

@@ -106,6 +106,13 @@ class Transcript:
         """Sets what was heard of an item."""
         self._items[item_id] = replace(self._items[item_id], text=text)
 
+    def cut_off(self, item_id: str, heard: str) -> None:
+        """Of a reply that is over, `heard` was heard. Items of another kind stay as they are."""
+        item = self._items[item_id]
+        if item.role == "agent":
+            cut = item.interrupted or heard.rstrip() != item.text.rstrip()
+            self._items[item_id] = replace(item, text=heard, interrupted=cut)
+
     def finish_reply(self, item_id: str, *, heard: str, written: str, interrupted: bool) -> None:
         """The reply is over; one of which nothing was heard leaves no trace."""
         if not heard.strip():
