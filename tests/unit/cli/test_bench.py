@@ -1,6 +1,7 @@
 """`bench conversation`: what is measured on a recording, on recordings whose answers are known."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from voice_agent.cli.bench.measure import (
     stop_delay,
 )
 from voice_agent.cli.bench.normalise import normalise
-from voice_agent.cli.bench.report import commit_line, odd_turns, print_figures, turn_line
+from voice_agent.cli.bench.report import commit_line, odd_turns, print_as_json, print_figures, turn_line
 from voice_agent.cli.bench.stage import Commit, Witness
 from voice_agent.cli.bench.tape import Tape
 from voice_agent.cli.bench.turns import VoiceTurn
@@ -395,3 +396,15 @@ def test_the_hardware_is_told() -> None:
     assert facts["cores"] == 2
     assert facts["cpu"]
     assert hardware.Neighbours().cores() >= 0.0
+
+
+def test_json_holds_every_run(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = [share("cut-ins", 1, 10, at_most=5.0)]
+    barge = BargeIn(clip="a", stop_s=0.3, heard="stop", acts=("paused",))
+    mhm = Backchannel(sound="mhm", effect=Disturbance(False, 0.3), stopped=False, heard="", acts=())
+    print_as_json({"cores": 2}, {"stt": "moonshine"}, figures, [turn(), turn(gap_s=None)], [barge], [mhm])
+    told = json.loads(capsys.readouterr().out)
+    assert told["figures"][0]["passed"] is False
+    assert [one["answer"]["gap_s"] for one in told["turns"]] == [0.6, None]
+    assert told["turns"][0]["commits"][0]["probability"] == 0.97
+    assert (told["barge_ins"][0]["stop_s"], told["backchannels"][0]["effect"]["gap_s"]) == (0.3, 0.3)
