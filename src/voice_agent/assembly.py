@@ -5,10 +5,10 @@ One `Assembly` per process. Engines are loaded once, when first needed, and shar
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from voice_agent.conversation.segmentation import SegmentationSettings
 from voice_agent.conversation.settings import ConversationSettings, EndpointingSettings, InterruptionSettings
@@ -81,6 +81,14 @@ class Assembly:
             states["turn"] = self.turn.states()
         return states | {"llm": self.llm.states(), "tts": self.tts.states()}
 
+    def loaded(self, kind: EngineKind) -> Mapping[str, Engine]:
+        """Name to engine of those of a kind that are loaded now."""
+        registries: dict[EngineKind, EngineRegistry[Any] | None] = {
+            "vad": self.vad, "stt": self.stt, "turn": self.turn, "llm": self.llm, "tts": self.tts
+        }  # fmt: skip
+        registry = registries[kind]
+        return {} if registry is None else registry.loaded()
+
     def missing_models(self) -> list[str]:
         """Weights that the engines of the settings would need and that can be fetched without a hub."""
         wanted = [*self.settings.stt.engines, *self.settings.turn.engines, *self.settings.llm.engines]
@@ -96,10 +104,12 @@ class Assembly:
             self.progress[fetched.model] = fetched
             report(fetched)
 
+        wanted = list(names)
         try:
-            await self.store.ensure(names, note)
+            await self.store.ensure(wanted, note)
         finally:
-            self.progress.clear()
+            for name in wanted:
+                self.progress.pop(name, None)
 
     async def engines(self) -> Engines:
         """Of a new session; loads what is not loaded yet, all kinds at the same time.

@@ -24,6 +24,8 @@ from voice_agent.api.keys import KeyStore
 from voice_agent.api.limits import BodyLimit
 from voice_agent.api.metrics import snapshot, watch_loop
 from voice_agent.api.openapi import DESCRIPTION, install_openapi
+from voice_agent.api.own.fetching import ModelFetches
+from voice_agent.api.own.watching import SessionBook
 from voice_agent.api.readiness import Readiness
 from voice_agent.api.routes import routers
 from voice_agent.api.security import Access, HostNames, KeyGuard, Origins, SiteGuard
@@ -76,6 +78,8 @@ def create_app(settings: Settings, assembly: Assembly, *, keys: KeyStore | None 
     app.state.secrets = secrets
     app.state.metrics = metrics
     app.state.readiness = Readiness(assembly, sessions)
+    app.state.book = SessionBook()
+    app.state.fetches = ModelFetches(assembly)
     install_error_handlers(app)
     for router in routers():
         app.include_router(router)
@@ -109,7 +113,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Loads the engines beside the first requests."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(app.state.readiness.load()), group.create_task(watch_loop(app.state.metrics))]
+            life = (app.state.readiness.load(), watch_loop(app.state.metrics), app.state.fetches.run())
+            tasks = [group.create_task(part) for part in life]
             try:
                 yield
             finally:

@@ -137,6 +137,10 @@ class EngineRegistry(Generic[T]):
         """One engine's state now. Raises KeyError for a name that is not among `names`."""
         return self._slot(name).state()
 
+    def loaded(self) -> dict[str, T]:
+        """Name to engine of those that are loaded now."""
+        return {slot.spec.name: slot.engine for slot in self._slots if slot.engine is not None}
+
     async def get(self, name: str) -> T:
         """One engine, loaded now if it is not yet, whatever the others are. The same object that `choose` gives.
 

@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_agent.api.deps import AssemblyDep, CallerDep, MetricsDep, SessionsDep
 from voice_agent.api.metrics import observe_session
+from voice_agent.api.own.sessions import BookDep
 from voice_agent.api.realtime.adapter import RealtimeAdapter
 from voice_agent.api.realtime.outbox import Outbox
 from voice_agent.api.sessions import LiveSession
@@ -37,13 +38,14 @@ async def realtime(
     sessions: SessionsDep,
     caller: CallerDep,
     metrics: MetricsDep,
+    book: BookDep,
     model: Annotated[str, Query(max_length=200)] = "voice-agent",
     intent: Annotated[Literal["transcription"] | None, Query()] = None,
     extensions: Annotated[bool, Query()] = False,
 ) -> None:
     """Refused by HTTP before it is accepted: no key, no room, no engine."""
     config = caller.secret.config if caller.secret is not None else _first_config(model, intent)
-    async with sessions.admit("realtime", caller) as live:
+    async with sessions.admit("realtime", caller) as live, book.watch(live) as watch:
         engines = await assembly.engines()
         outbox = Outbox()
         adapter = RealtimeAdapter(
@@ -57,7 +59,7 @@ async def realtime(
         session = await assembly.session(
             live.session_id,
             adapter.transport,
-            observer=_all_of([adapter.observe, observe_session(metrics)]),
+            observer=_all_of([adapter.observe, observe_session(metrics), watch.observe]),
             settings=adapter.settings(),
             engines=engines,
         )
