@@ -8,7 +8,10 @@ import time
 import uuid
 from collections.abc import Callable
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
+from uvicorn.protocols.utils import ClientDisconnected
 
 from voice_agent.api.errors import envelope, error_response, known_error
 from voice_agent.api.responses import JsonResponse
@@ -29,6 +32,9 @@ NO_STORE = ("/v1/", "/api/")
 """Answers that no cache may keep."""
 
 CLOSE_INTERNAL = 1011
+
+GONE = (ClientDisconnected, ClientDisconnect, WebSocketDisconnect)
+"""The client went before the answer: nobody's fault. (Uvicorn's word for it, and starlette's two.)"""
 
 
 class Border:
@@ -96,12 +102,12 @@ class _Exchange:
 
     async def fail(self, error: Exception, receive: Receive) -> None:
         """The answer to what no handler has answered, if there is still room for one."""
+        if isinstance(error, GONE):
+            return
         known = known_error(error)
         if known is not None:
             self.error_code = known.code
             response = error_response(known)
-        elif isinstance(error, OSError) and type(error).__name__ == "ClientDisconnected":
-            return  # uvicorn's word for a client that has gone; it is nobody's fault
         else:
             self.error_code = "internal"
             number = uuid.uuid4().hex[:12]

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from voice_agent.api.deps import MetricsDep
 from voice_agent.api.sessions import SessionRegistry
@@ -21,7 +22,7 @@ LAG_PERIOD_S = 0.25
 router = APIRouter(tags=["operation"])
 
 
-@router.get("/metrics", summary="Numbers for Prometheus", response_class=Response)
+@router.get("/metrics", summary="Numbers for Prometheus", response_class=PlainTextResponse)
 def metrics(metrics: MetricsDep) -> Response:
     """Sessions, queues, latencies, failures, in Prometheus' text format."""
     return Response(metrics.render(), media_type=CONTENT_TYPE)  # a plain function: FastAPI runs it in a thread

@@ -38,16 +38,27 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s]+")
 
 
 def keys_required(settings: ServerSettings) -> bool:
-    """Elsewhere than on this machine always."""
-    return settings.require_key or not is_loopback(settings.host)
+    """Where anybody but this machine can be at the other end."""
+    return bool(_why_keys(settings))
+
+
+def _why_keys(settings: ServerSettings) -> str:
+    """A proxy in front calls from this machine and speaks for others, so its settings count too."""
+    if not is_loopback(settings.host):
+        return f"{settings.host} can be reached from other machines"
+    if settings.trusted_proxies or settings.allowed_hosts:
+        return "SERVER_TRUSTED_PROXIES or SERVER_ALLOWED_HOSTS lets others in"
+    return "SERVER_REQUIRE_KEY is on" if settings.require_key else ""
 
 
 def refuse_without_keys(settings: ServerSettings, keys: KeyStore) -> None:
     """Raises `SettingsError` for a server that nobody could use and one that everybody could."""
     if keys_required(settings) and not keys.has_active():
-        why = "SERVER_REQUIRE_KEY is on" if is_loopback(settings.host) else f"{settings.host} can be reached from other machines"
         raise SettingsError(
-            "The server does not start without a key", why=why, remedy="Make one with: voice-agent keys create", code="keys.none"
+            "The server does not start without a key",
+            why=_why_keys(settings),
+            remedy="Make one with: voice-agent keys create",
+            code="keys.none",
         )
 
 

@@ -16,6 +16,7 @@ from voice_agent.api.client_secrets import SecretStore
 from voice_agent.api.deps import CallerDep
 from voice_agent.api.keys import KeyStore
 from voice_agent.api.security import HostNames, Origins, refuse_without_keys, split_host, take_key
+from voice_agent.api.server import make_server
 from voice_agent.errors import SettingsError
 from voice_agent.settings import Settings
 from voice_agent.settings.tree import ServerSettings
@@ -237,7 +238,13 @@ class TestKeys:
 
     def test_a_server_for_others_does_not_start_without_one(self, keys: KeyStore) -> None:
         refuse_without_keys(ServerSettings(), keys)
-        for server in (ServerSettings(host="0.0.0.0"), ServerSettings(host="example.com"), ServerSettings(require_key=True)):
+        for server in (
+            ServerSettings(host="0.0.0.0"),
+            ServerSettings(host="example.com"),
+            ServerSettings(require_key=True),
+            ServerSettings(trusted_proxies=("127.0.0.1",)),
+            ServerSettings(allowed_hosts=("agent.example.com",)),
+        ):
             with pytest.raises(SettingsError, match="voice-agent keys create"):
                 refuse_without_keys(server, keys)
         key, _ = keys.create()
@@ -245,6 +252,19 @@ class TestKeys:
         keys.revoke(key.key_id)
         with pytest.raises(SettingsError):
             refuse_without_keys(ServerSettings(host="::"), keys)
+
+    async def test_behind_a_proxy_the_one_behind_it_counts(self, keys: KeyStore, key: str) -> None:
+        server = ServerSettings(trusted_proxies=("127.0.0.1",), requests_per_minute=6, max_sessions=1)
+        app = make_server(make(server, keys), server).config.loaded_app
+        forwarded = {"X-Forwarded-For": "203.0.113.5", "X-Forwarded-Proto": "https", "Origin": "https://127.0.0.1:8000"}
+        async with http(app) as proxy, http(app, address=FAR) as other:
+            assert (await proxy.get("/v1/me", headers={**forwarded, **bearer(key)})).status_code == 200
+            statuses = [(await proxy.get("/v1/me", headers=forwarded)).status_code for _ in range(2)]
+            assert statuses == [401, 429]  # the bucket of 203.0.113.5 is empty
+            another = await proxy.get("/v1/me", headers={**forwarded, "X-Forwarded-For": "203.0.113.6"})
+            assert another.status_code == 401
+            spoofed = await other.get("/v1/me", headers={"X-Forwarded-Proto": "https", "Origin": "https://127.0.0.1:8000"})
+            assert spoofed.status_code == 403
 
     @pytest.mark.parametrize(
         ("headers", "found"),
