@@ -12,6 +12,7 @@ def routers() -> list[APIRouter]:
     return [
         realtime.router,
         speech.router,
+        transcriptions.router,
         voices.router,
         models_list.router,
         client_secrets.router,

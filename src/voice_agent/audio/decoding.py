@@ -36,9 +36,7 @@ def decode_audio(data: bytes, *, max_seconds: float = MAX_SECONDS) -> Samples:
 
 
 def _told(error: AudioInputError) -> AudioInputError:
-    if error.code != "audio.unreadable":
-        return error
-    return AudioInputError(error.what, why=error.why, remedy=f"Give a {ACCEPTED} file", code=error.code)
+    return _unreadable(error.why) if error.code == "audio.unreadable" else error
 
 
 def _container(data: bytes) -> str | None:
