@@ -11,9 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Depends
 from fastapi.requests import HTTPConnection
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from voice_agent.api.caller import Caller, ClientSecret
 from voice_agent.api.deps import CallerDep
@@ -90,6 +91,16 @@ class SecretRequest(BaseModel):
     session: dict[str, JsonValue] = Field(
         default_factory=dict, description="The session's configuration, as in `session.update`. It is bound to the secret."
     )
+
+    @field_validator("session")
+    @classmethod
+    def _can_be_sent_back(cls, session: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """The configuration is echoed; JSON can be written that cannot be sent again (half of a surrogate pair)."""
+        try:
+            orjson.dumps(session)
+        except TypeError as error:
+            raise ValueError(f"cannot be repeated: {error}") from None
+        return session
 
 
 class SecretAnswer(BaseModel):

@@ -40,6 +40,9 @@ INPUT_STATUS = {"not_found": 404, "input.too_large": 413, "input.unsupported_med
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 """`type` of other client errors is "invalid_request_error", of all others "server_error"."""
 
+MAX_MESSAGE, MAX_PARAM = 1000, 200
+"""Characters; a message may repeat what the client sent."""
+
 CLOSE_INTERNAL = 1011
 
 
@@ -64,7 +67,12 @@ def status_of(error: VoiceAgentError) -> int:
 
 def envelope(message: str, *, status: int, code: str | None = None, param: str | None = None) -> dict[str, Any]:
     kind = TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    shown, where = _shortened(message, MAX_MESSAGE), _shortened(param, MAX_PARAM) if param is not None else None
+    return {"error": {"message": shown, "type": kind, "param": where, "code": code}}
+
+
+def _shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def error_response(error: VoiceAgentError) -> Response:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, WebSocket
 from pydantic import BaseModel
+from uvicorn.protocols.utils import ClientDisconnected
 
 from tests.fake_assembly import FakeAssembly, fake_assembly
 from tests.unit.api.asgi import handshake, http, websocket_scope
@@ -127,6 +128,14 @@ class TestErrors:
         assert len(records) == 1
         number = records[0].getMessage().split()[2]
         assert number in error["message"]
+
+    async def test_a_client_that_goes_is_nobodys_fault(self, app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+        async def gone(message: object) -> None:
+            raise ClientDisconnected
+
+        scope = {**websocket_scope("/health"), "type": "http", "method": "GET", "scheme": "http"}
+        await app(scope, asyncio.Event().wait, gone)  # type: ignore[arg-type]  # is never asked
+        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
     @pytest.mark.parametrize(
         ("error", "status"),

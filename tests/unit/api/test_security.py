@@ -338,6 +338,25 @@ class TestClientSecrets:
         assert answer.status_code == 400
         assert answer.json()["error"]["param"] == param
 
+    @pytest.mark.parametrize(
+        "session",
+        [
+            r'{"type": "realtime", "truncation": "\ud800"}',
+            r'{"type": "realtime", "truncation": {"\ud800": 1}}',
+            r'{"type": "\ud800"}',
+            '{"type": "realtime", "truncation": NaN}',
+            '{"type": "realtime", "truncation": ' + '{"a":' * 300 + "1" + "}" * 300 + "}",
+            '{"type": "realtime", "truncation": ' + "[" * 50_000 + "]" * 50_000 + "}",
+        ],
+    )
+    async def test_json_that_nobody_can_repeat(self, local: FastAPI, session: str) -> None:
+        async with http(local) as client:
+            answer = await client.post(
+                "/v1/realtime/client_secrets", content=f'{{"session": {session}}}', headers={"content-type": "application/json"}
+            )
+        assert answer.status_code == 400
+        assert len(answer.text) < 2000
+
     def test_it_ends_and_is_forgotten(self) -> None:
         now = 1000.0
         clock: Callable[[], float] = lambda: now  # noqa: E731 - reads the variable of this test
