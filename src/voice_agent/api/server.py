@@ -11,7 +11,8 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import cast
 
@@ -107,6 +108,15 @@ def make_server(app: FastAPI, settings: ServerSettings, *, level: int = logging.
             code="server.certificate",
         ) from error
     return Server(config, sessions=sessions, drain_s=settings.drain_s)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop, where there is one."""
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 def bind(host: str, port: int) -> list[socket.socket]:

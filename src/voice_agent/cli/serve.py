@@ -16,8 +16,6 @@ from voice_agent.errors import SettingsError
 from voice_agent.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from voice_agent.api.keys import KeyStore
     from voice_agent.assembly import Assembly
 
@@ -47,23 +45,15 @@ def serve(
 
     keys = KeyStore(settings.server.keys_file)
     refuse_without_keys(settings.server, keys)
-    from voice_agent.api.server import bind
+    from voice_agent.api.server import bind, loop_factory
 
     sockets = bind(settings.server.host, settings.server.port)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_serve(settings, keys, sockets, qr=tls_self_signed))
     finally:
         for sock in sockets:
             sock.close()
-
-
-def _loop_factory() -> "Callable[[], asyncio.AbstractEventLoop] | None":
-    if sys.platform == "win32":
-        return None  # there is no uvloop
-    import uvloop
-
-    return uvloop.new_event_loop
 
 
 def _with_own_certificate(settings: Settings) -> Settings:
