@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -20,6 +21,8 @@ from voice_agent.assembly import session_settings
 from voice_agent.session.session import Observed, Observer, Session
 from voice_agent.transports.realtime.config import SessionConfig, first_config
 
+logger = logging.getLogger(__name__)
+
 router = APIRouter()
 
 PROTOCOL = "realtime"
@@ -27,6 +30,7 @@ PROTOCOL = "realtime"
 
 FLUSH_S = 0.5
 
+CLOSE_FAILED = 1011
 CLOSE_TOO_SLOW = 1013
 """Try again later: the client does not read what it is sent."""
 
@@ -99,8 +103,12 @@ async def _serve(socket: WebSocket, live: LiveSession, session: Session, adapter
         await _flush(outbox)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
     code, reason = (CLOSE_TOO_SLOW, "the client reads too slowly") if outbox.overflowed.is_set() else (None, "")
+    for end in ends:
+        if isinstance(end, Exception):  # clients connect again after 1011, after 1000 they would take it for a goodbye
+            logger.error("session %s failed", live.session_id, exc_info=end)
+            code, reason = CLOSE_FAILED, "something went wrong on the server"
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it has gone already
         await socket.close(code or live.close_code, reason or live.close_reason)
 
