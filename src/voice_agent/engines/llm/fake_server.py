@@ -5,7 +5,7 @@ It is to `GroqLlm` and `OpenAiCompatibleLlm` what `FakeLlm` is to a session.
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal
@@ -78,14 +78,15 @@ class Received:
 
 
 class FakeChatServer:
-    """Answers the n-th chat request with the n-th reply, and with the last one from then on. Use as `async with`.
+    """Answers the n-th chat request with the n-th reply, and with the last one from then on; or each with what a function makes
+    of it. Use as `async with`.
 
     `received` holds every request. `asked` is set when a chat request has come, `left` when a client closes its connection
     before its answer has ended.
     """
 
-    def __init__(self, replies: Iterable[Reply]) -> None:
-        self._replies = list(replies)
+    def __init__(self, replies: Iterable[Reply] | Callable[[Received], Reply]) -> None:
+        self._replies = replies if callable(replies) else list(replies)
         self._chats = 0
         self.received: list[Received] = []
         self.connections = 0
@@ -132,13 +133,16 @@ class FakeChatServer:
             self._handlers.discard(task)
             writer.transport.abort()
 
+    def _reply_to(self, request: Received) -> Reply:
+        place, self._chats = self._chats, self._chats + 1
+        return self._replies(request) if callable(self._replies) else self._replies[min(place, len(self._replies) - 1)]
+
     async def _answer(self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Whether the connection stays open."""
         if not request.path.endswith("/chat/completions"):
             await _send_body(writer, 200, {}, b'{"object": "list", "data": []}')
             return True
-        reply = self._replies[min(self._chats, len(self._replies) - 1)]
-        self._chats += 1
+        reply = self._reply_to(request)
         self.asked.set()
         if reply.body is not None:
             await _send_body(writer, reply.status, reply.headers, reply.body)
