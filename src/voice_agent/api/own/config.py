@@ -25,6 +25,9 @@ EAGERNESS: dict[TurnMode, Eagerness] = {"patient": "low", "balanced": "medium", 
 
 SUBPROTOCOL = "realtime"
 
+VERSION = version("voice-agent")
+"""Asked for at the start: it looks at the disk."""
+
 router = APIRouter(tags=["configuration"])
 
 
@@ -34,7 +37,7 @@ async def read_config(assembly: AssemblyDep, sessions: SessionsDep, settings: Se
     none are told while no engine is ready."""
     tts = await _synthesiser(assembly)
     return ConfigAnswer(
-        version=version("voice-agent"),
+        version=VERSION,
         key_required=keys_required(settings.server),
         transports=["websocket"],
         realtime=RealtimeEntry(path=REALTIME_PATH, model=DEFAULT_MODEL, subprotocol=SUBPROTOCOL, extensions="extensions=1"),

@@ -5,7 +5,6 @@ import os
 import platform
 import time
 from collections import Counter
-from importlib.metadata import version
 from typing import Literal
 
 import psutil
@@ -13,6 +12,7 @@ from fastapi import APIRouter
 
 from voice_agent.api.capacity import memory_bytes, processors
 from voice_agent.api.deps import AssemblyDep, SessionsDep, SettingsDep
+from voice_agent.api.own.config import VERSION
 from voice_agent.api.own.fetching import FetchesDep
 from voice_agent.api.own.schemas import EngineStatus, Hardware, KindStatus, Queue, StatusAnswer
 from voice_agent.api.own.sessions import BookDep
@@ -35,7 +35,7 @@ async def read_status(
     weights = weights_of(settings, set(assembly.store.catalogue.names()))
     lanes, machine = await asyncio.gather(asyncio.to_thread(_lanes), asyncio.to_thread(_hardware))
     return StatusAnswer(
-        version=version("voice-agent"),
+        version=VERSION,
         uptime_s=round(time.monotonic() - STARTED_AT, 1),
         sessions=len(sessions),
         limit=sessions.limit,
