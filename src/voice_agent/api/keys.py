@@ -99,7 +99,7 @@ class KeyStore:
                     revoked = key if key.revoked is not None else key.model_copy(update={"revoked": int(self._clock())})
                     file.keys[index] = revoked
                     return revoked
-        raise InputError(f"There is no key {key_id!r}", remedy="`voice-agent keys list` shows them", code="keys.unknown")
+        raise InputError(f"There is no key {key_id!r}", remedy="`voice-agent keys list` shows them", code="access.unknown_key")
 
     def all(self) -> list[Key]:
         """Oldest first."""
@@ -181,7 +181,7 @@ class KeyStore:
 
     def _unusable(self, why: str) -> SettingsError:
         return SettingsError(
-            f"The keys in {self.path} cannot be used", why=why, remedy="Mend or remove that file", code="keys.unusable"
+            f"The keys in {self.path} cannot be used", why=why, remedy="Mend or remove that file", code="access.keys_unusable"
         )
 
 

@@ -58,7 +58,7 @@ def refuse_without_keys(settings: ServerSettings, keys: KeyStore) -> None:
             "The server does not start without a key",
             why=_why_keys(settings),
             remedy="Make one with: voice-agent keys create",
-            code="keys.none",
+            code="access.no_keys",
         )
 
 
