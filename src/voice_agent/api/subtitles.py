@@ -13,6 +13,9 @@ CUE_CHARS: Final = 2 * LINE_CHARS
 CUE_S: Final = 7.0
 """Two lines of 42 characters for at most 7 s: what broadcasters and streaming services agree on."""
 
+PAUSE_S: Final = 0.3
+"""Between two words: as good as a comma."""
+
 _SENTENCE_ENDS: Final = (".", "!", "?", "…", "。", "！", "？")
 _CLAUSE_ENDS: Final = (",", ";", ":", "，", "；", "：", "、")
 
@@ -41,7 +44,7 @@ def vtt(segments: Iterable[Segment]) -> str:
 
 
 def cues(segments: Iterable[Segment]) -> Iterator[Cue]:
-    """One for each segment, or several where that is too long to read."""
+    """One for each segment, or several where that is too much to read."""
     for segment in segments:
         if len(segment.text) <= CUE_CHARS and segment.end_s - segment.start_s <= CUE_S:
             yield Cue(text=segment.text, start_s=segment.start_s, end_s=segment.end_s)
@@ -58,18 +61,26 @@ def _cut(words: Sequence[Word]) -> Iterator[Cue]:
 
 
 def _end(words: Sequence[Word], start: int) -> int:
-    """Where the cue that begins at `start` ends: at its last sentence, else its last clause, else where it is full."""
+    """Where the cue that begins at `start` ends: with its last whole sentence, else its last clause or pause, else full."""
     full, chars = start, -1
     while full < len(words) and (full == start or _fits(words, start, full, chars)):
         chars += len(words[full].text) + 1
         full += 1
     if full == len(words):
         return full
-    for marks in (_SENTENCE_ENDS, _CLAUSE_ENDS):
+    for ends in (_ends_sentence, _ends_clause):
         for end in range(full, start, -1):
-            if words[end - 1].text.endswith(marks):
+            if ends(words[end - 1], words[end]):
                 return end
     return full
+
+
+def _ends_sentence(word: Word, following: Word) -> bool:
+    return word.text.endswith(_SENTENCE_ENDS)
+
+
+def _ends_clause(word: Word, following: Word) -> bool:
+    return word.text.endswith(_CLAUSE_ENDS) or following.start_s - word.end_s >= PAUSE_S
 
 
 def _fits(words: Sequence[Word], start: int, index: int, chars: int) -> bool:

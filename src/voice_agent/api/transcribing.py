@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 from voice_agent.api.stretches import Stretch, stretches
 from voice_agent.audio.pcm import Samples
@@ -78,20 +79,28 @@ def _moved(words: Sequence[Word], by_s: float) -> tuple[Word, ...]:
 
 
 def estimated_words(text: str, voiced: Sequence[tuple[int, int]]) -> tuple[Word, ...]:
-    """The words of `text` spread over the time in which there was speech, longer ones longer."""
+    """The words of `text` spread over the time in which there was speech, longer ones longer; a pause lies between two of them."""
     words = text.split()
-    weights = [len(word) + 1 for word in words]
-    speech = sum(end - start for start, end in voiced)
-    placed: list[Word] = []
-    passed = 0
-    for word, weight in zip(words, weights, strict=True):
-        start_s = _at(voiced, speech * passed / sum(weights), opens=True)
-        passed += weight
-        placed.append(Word(text=word, start_s=start_s, end_s=_at(voiced, speech * passed / sum(weights), opens=False)))
-    return tuple(placed)
+    borders = _borders([len(word) + 1 for word in words], [end - start for start, end in voiced])
+    return tuple(
+        Word(text=word, start_s=_at(voiced, start, opens=True), end_s=_at(voiced, end, opens=False))
+        for word, (start, end) in zip(words, pairwise(borders), strict=True)
+    )
 
 
-def _at(voiced: Sequence[tuple[int, int]], spoken: float, *, opens: bool) -> float:
+def _borders(weights: Sequence[int], utterances: Sequence[int]) -> list[int]:
+    """Where words end, in samples of speech: by weight, and where speech pauses the nearest such end."""
+    speech, total = sum(utterances), sum(weights)
+    borders = [speech * passed // total for passed in accumulate(weights, initial=0)]
+    inner = range(1, len(weights))
+    for pause in list(accumulate(utterances))[:-1]:
+        if inner:
+            nearest = min(inner, key=lambda index: abs(borders[index] - pause))
+            borders[nearest] = pause
+    return borders
+
+
+def _at(voiced: Sequence[tuple[int, int]], spoken: int, *, opens: bool) -> float:
     """Seconds at which `spoken` samples of speech have passed; at a pause its end for a word that begins, else its start."""
     for start, end in voiced[:-1]:
         if spoken < end - start or (spoken == end - start and not opens):
