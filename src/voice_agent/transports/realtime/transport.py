@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 
 from voice_agent.audio import g711
-from voice_agent.audio.pcm import Pcm16, to_float32
+from voice_agent.audio.pcm import Pcm16, Samples, to_float32
+from voice_agent.audio.polyphase import PolyphaseResampler
 from voice_agent.audio.resample import Resampler
 from voice_agent.transports.base import AudioInput, Deferred, Input, Presence
 
@@ -41,21 +42,21 @@ class AudioDecoder:
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
-        self._resampler = Resampler(CODEC_RATES[codec], INPUT_RATE)
+        self._resampler = PolyphaseResampler(CODEC_RATES[codec], INPUT_RATE)
         self._half = b""
 
-    def decode(self, data: bytes) -> Pcm16:
+    def decode(self, data: bytes) -> Samples:
         match self.codec:
             case "audio/pcm":
-                data = self._half + data
+                data = self._half + data if self._half else data
                 whole = len(data) & ~1
                 self._half = data[whole:]
-                pcm = np.frombuffer(data[:whole], dtype="<i2").astype(np.int16)
+                pcm = np.frombuffer(data, dtype="<i2", count=whole // 2)
             case "audio/pcmu":
                 pcm = g711.decode_ulaw(data)
             case "audio/pcma":
                 pcm = g711.decode_alaw(data)
-        return self._resampler.push(pcm)
+        return self._resampler.push(to_float32(pcm))
 
 
 class AudioEncoder:
@@ -107,7 +108,7 @@ class RealtimeTransport:
 
     async def receive(self, data: bytes) -> float:
         """Audio in wire format. Waits while the session is behind. Returns its length in seconds at the session's rate."""
-        samples = to_float32(self._decoder.decode(data))
+        samples = self._decoder.decode(data)
         for start in range(0, samples.size, INPUT_BLOCK):
             await self._room.wait()
             self._put(AudioInput(speaker=SPEAKER, samples=samples[start : start + INPUT_BLOCK]))
