@@ -81,11 +81,12 @@ def _moved(words: Sequence[Word], by_s: float) -> tuple[Word, ...]:
 def estimated_words(text: str, voiced: Sequence[tuple[int, int]]) -> tuple[Word, ...]:
     """The words of `text` spread over the time in which there was speech, longer ones longer; a pause lies between two of them."""
     words = text.split()
+    if not words:
+        return ()
     borders = _borders([len(word) + 1 for word in words], [end - start for start, end in voiced])
-    return tuple(
-        Word(text=word, start_s=_at(voiced, start, opens=True), end_s=_at(voiced, end, opens=False))
-        for word, (start, end) in zip(words, pairwise(borders), strict=True)
-    )
+    spans = [(_at(voiced, start, opens=True), _at(voiced, end, opens=False)) for start, end in pairwise(borders)]
+    # A word that was left no time at all begins after the pause at which it ends.
+    return tuple(Word(text=word, start_s=start, end_s=max(start, end)) for word, (start, end) in zip(words, spans, strict=True))
 
 
 def _borders(weights: Sequence[int], utterances: Sequence[int]) -> list[int]:
