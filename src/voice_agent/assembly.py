@@ -32,7 +32,8 @@ from voice_agent.models import FetchProgress, ModelState, ModelStore
 from voice_agent.session.listening import ListeningSettings
 from voice_agent.session.prompt import PromptSettings
 from voice_agent.session.replying import VoiceSettings
-from voice_agent.session.session import Observer, Recorder, Session, SessionSettings
+from voice_agent.session.session import Observer, Recorder, Session
+from voice_agent.session.settings import SessionSettings
 from voice_agent.settings import Settings
 from voice_agent.transports.base import Transport
 

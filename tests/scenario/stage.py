@@ -20,7 +20,8 @@ from voice_agent.engines.base import INPUT_RATE, Engines, SpeechChunk, SpeechReq
 from voice_agent.engines.fakes import FakeLlm, FakeStt, FakeTts, FakeTurnDetector, FakeVad
 from voice_agent.session.listening import ListeningSettings
 from voice_agent.session.report import TurnReport
-from voice_agent.session.session import Observed, Session, SessionSettings
+from voice_agent.session.session import Observed, Session
+from voice_agent.session.settings import SessionSettings
 from voice_agent.transports.base import AudioInput, Input, Presence
 from voice_agent.transports.in_memory import OUTPUT_RATE, InMemoryTransport, Tap
 
@@ -32,7 +33,9 @@ BASE_LEVEL, LEVEL_STEP = 1000, 50
 
 
 def loud(seconds: float) -> Samples:
-    return np.asarray(0.1 * np.sin(np.arange(round(seconds * INPUT_RATE)) * 0.2), dtype=np.float32)
+    """An open mouth: a square wave has energy above 1 kHz too. A sine alone would be humming."""
+    samples = np.arange(round(seconds * INPUT_RATE))
+    return np.where(np.sin(samples * 0.2) >= 0.0, 0.1, -0.1).astype(np.float32)
 
 
 def quiet(seconds: float) -> Samples:

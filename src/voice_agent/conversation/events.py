@@ -41,10 +41,14 @@ class SpeechStopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioAdvanced:
-    """The speaker's audio has been looked at up to `at`. Sent with every VAD window while a turn of theirs is open."""
+    """The speaker's audio has been looked at up to `at`. Sent with every VAD window while a turn of theirs is open.
+
+    `humming`: the utterance has had nothing but the sound of a closed mouth so far (only told over the agent's voice).
+    """
 
     speaker: str
     at: float
+    humming: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,10 @@ class Floor:
         reply = self.reply
         reply.fire(Turning.OVER)
         reply.over_at = self._context.now
-        self._transcript.finish_reply(reply.item_id, heard=reply.heard, written=reply.written, interrupted=interrupted)
+        keep = self.settings.keep_unheard
+        self._transcript.finish_reply(
+            reply.item_id, heard=reply.heard, written=reply.written, interrupted=interrupted, keep=keep
+        )
         self._context.emit(
             do.RecordReply(
                 reply_id=reply.reply_id,

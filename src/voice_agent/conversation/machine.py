@@ -14,10 +14,11 @@ from voice_agent.conversation import events as on
 from voice_agent.conversation.endpointing import CUT_OFF_WINDOW_S, hold_s
 from voice_agent.conversation.floor import Context, Floor
 from voice_agent.conversation.interruption import Verdict, ignorable, judge
+from voice_agent.conversation.pending import pending_of
 from voice_agent.conversation.settings import ConversationSettings
 from voice_agent.conversation.state import Hearing, Listening, Reply, Replying, Speaker
 from voice_agent.conversation.transcript import Item, Transcript
-from voice_agent.conversation.words import begins_with, is_echo, is_question, words
+from voice_agent.conversation.words import begins_with, is_echo, is_filler, is_question, words
 
 ECHO_WORDS_BEFORE = 60
 ECHO_WORDS_AFTER = 20
@@ -191,6 +192,7 @@ class Machine:
         speaker.utterance_id = event.utterance_id
         speaker.started_at = speaker.heard_until = event.at
         speaker.final, speaker.probability, speaker.committed_at = False, None, None
+        speaker.began_as_filler = speaker.humming = False
         self._context.stir()
         if self.reply.state is Replying.COMMITTED and self.settings.interruption.enabled:
             self._floor.halt()  # nothing is audible yet: waiting costs nothing
@@ -218,6 +220,8 @@ class Machine:
     def _audio_advanced(self, event: on.AudioAdvanced) -> None:
         speaker = self._speakers[event.speaker]
         speaker.heard_until = max(speaker.heard_until, event.at)
+        if speaker.state is Listening.SPEAKING:
+            speaker.humming = event.humming
         if speaker.state is Listening.SPEAKING and self.reply.state is Replying.PLAYING:
             self._judge(speaker)
 
@@ -226,6 +230,7 @@ class Machine:
         if speaker.final:
             return  # the final of the same utterance knows better
         speaker.text, speaker.confidence = event.text, event.confidence
+        speaker.began_as_filler = speaker.began_as_filler or is_filler(event.text)
         if speaker.state is not Listening.SPEAKING:
             return
         if self.reply.state is Replying.PLAYING:
@@ -239,13 +244,8 @@ class Machine:
 
     def _judge(self, speaker: Speaker) -> None:
         """Does this speech over the agent stop it?"""
-        verdict = judge(
-            speech_s=speaker.heard_until - speaker.started_at,
-            text=speaker.text,
-            confidence=speaker.confidence,
-            agent_text=self._words_in_the_air(),
-            settings=self.settings.interruption,
-        )
+        evidence = speaker.evidence(speaker.heard_until)
+        verdict = judge(evidence, agent_text=self._words_in_the_air(), settings=self.settings.interruption)
         if verdict is Verdict.STOP:
             self._floor.halt()
 
@@ -278,7 +278,7 @@ class Machine:
         closing = speaker.state is Listening.CLOSING
         if not speaker.text:
             self._discard(speaker, "empty")
-        elif self._talked_over_the_agent(speaker) and not closing and self._is_ignorable(speaker.text):
+        elif self._talked_over_the_agent(speaker) and not closing and self._is_ignorable(speaker):
             self._discard(speaker, "echo" if is_echo(speaker.text, self._words_in_the_air()) else "backchannel")
         else:
             if self.settings.interruption.enabled and self._reply_is_committed():
@@ -294,8 +294,13 @@ class Machine:
         still = self._reply_is_committed() or (self.reply.state is Replying.NONE and speaker.started_at < self.reply.over_at)
         return self.reply.audible and still
 
-    def _is_ignorable(self, text: str) -> bool:
-        return ignorable(text, agent_text=self._words_in_the_air(), asked=is_question(self.reply.heard))
+    def _is_ignorable(self, speaker: Speaker) -> bool:
+        return ignorable(
+            speaker.evidence(speaker.stopped_at),
+            agent_text=self._words_in_the_air(),
+            asked=is_question(self.reply.heard),
+            settings=self.settings.interruption,
+        )
 
     def _input_committed(self, speaker: Speaker) -> None:
         if speaker.state is Listening.CLOSING:
@@ -331,7 +336,7 @@ class Machine:
 
     def _commit_turns(self, speakers: Sequence[Speaker]) -> None:
         """Their turns end now, in the order in which they stopped."""
-        turns = _pending(speakers)
+        turns = pending_of(speakers)
         for speaker in speakers:
             self._write_spoken_turn(speaker)
             speaker.committed_at = self._context.now
@@ -413,7 +418,7 @@ class Machine:
             self._commit_turns(speakers)
             self._settle()
         elif self.settings.speculate and self.settings.automatic_replies and self._owed in (None, on.ReplyRequested()):
-            self._floor.draft(_pending(speakers))
+            self._floor.draft(pending_of(speakers))
 
     def _say_what_is_owed(self) -> None:
         if self.reply.state is not Replying.NONE:
@@ -488,7 +493,3 @@ class Machine:
                 self._discard(speaker, "left")
         self.ended = True
         self._context.emit(do.EndSession(reason=reason))
-
-
-def _pending(speakers: Sequence[Speaker]) -> tuple[do.PendingTurn, ...]:
-    return tuple(do.PendingTurn(speaker=speaker.name, text=speaker.text) for speaker in speakers)

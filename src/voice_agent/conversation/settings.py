@@ -10,7 +10,7 @@ class EndpointingSettings:
     min_hold_s: float = 0.30
     """For a turn that sounds and reads complete. Below 200 ms people feel cut in on (reference: Templeton 2022, EVA)."""
 
-    max_hold_s: float = 1.20
+    max_hold_s: float = 1.15
     """For one that plainly goes on: the longest pauses inside a turn of the human clips are 1.09 s. Silence of 0.7 s begins to
     mean trouble; past 1.5 s an agent seems absent."""
 
@@ -24,17 +24,21 @@ class InterruptionSettings:
 
     enabled: bool = True
 
-    guard_s: float = 0.5
-    """Speech that long stops the agent even when no word of it has been recognised yet."""
+    guard_s: float = 0.40
+    """Speech that long stops the agent even when no word of it has been recognised. A "mhm" is mostly shorter."""
 
-    words_after_s: float = 0.15
-    """Recognised words stop it, once there is at least this much speech (less is a click or a breath)."""
-
-    backchannel_s: float = 1.2
-    """A "mhm" that lasts longer than this is no longer one."""
+    words_after_s: float = 0.19
+    """Recognised words stop it, once there is at least this much speech: less is a click or a breath, and what a recogniser
+    makes of it is guessed."""
 
     sure_confidence: float = 0.45
     """Words less certain than this wait for the next partial or for `guard_s`."""
+
+    backchannel_s: float = 1.0
+    """Humming, "mhm", "okay", "um": only when it goes on for longer than this does it stop the agent."""
+
+    corrected_confidence: float = 0.75
+    """What began as "mhm" or "um" and is then recognised as something else must be this certain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,3 +75,6 @@ class ConversationSettings:
 
     halt_timeout_s: float = 3.0
     """A paused reply goes on at the latest this long after the speaker fell silent, if nothing was recognised."""
+
+    keep_unheard: bool = False
+    """A reply of which nothing was heard stays in the transcript, empty: its listener was told of it and may name it."""

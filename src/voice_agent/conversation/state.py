@@ -10,6 +10,7 @@ from enum import Enum
 from voice_agent.conversation.effects import PendingTurn
 from voice_agent.conversation.endpointing import PauseModel
 from voice_agent.conversation.events import ToolCalled
+from voice_agent.conversation.interruption import Evidence
 
 
 class Listening(Enum):
@@ -117,6 +118,10 @@ class Speaker:
     """The turn's words as far as known."""
     confidence: float = 1.0
     language: str = ""
+    began_as_filler: bool = False
+    """A partial of the current utterance was only "mhm" or "um"."""
+    humming: bool = False
+    """Nothing but humming has been heard of it."""
     final: bool = False
     """`text` is the final up to the current utterance."""
     probability: float | None = None
@@ -127,6 +132,16 @@ class Speaker:
             self.state = LISTENING[self.state, trigger]
         except KeyError:
             raise IllegalTransition(f"{self.state} does not take {trigger}") from None
+
+    def evidence(self, until: float) -> Evidence:
+        """What is known of the utterance that lasted `until` then."""
+        return Evidence(
+            speech_s=until - self.started_at,
+            text=self.text,
+            confidence=self.confidence,
+            began_as_filler=self.began_as_filler,
+            humming=self.humming,
+        )
 
     @property
     def open(self) -> bool:

@@ -41,6 +41,9 @@ class Transcript:
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items.values())
 
+    def __reversed__(self) -> Iterator[Item]:
+        return reversed(self._items.values())
+
     def __len__(self) -> int:
         return len(self._items)
 
@@ -113,9 +116,9 @@ class Transcript:
             cut = item.interrupted or heard.rstrip() != item.text.rstrip()
             self._items[item_id] = replace(item, text=heard, interrupted=cut)
 
-    def finish_reply(self, item_id: str, *, heard: str, written: str, interrupted: bool) -> None:
-        """The reply is over; one of which nothing was heard leaves no trace."""
-        if not heard.strip():
+    def finish_reply(self, item_id: str, *, heard: str, written: str, interrupted: bool, keep: bool = False) -> None:
+        """The reply is over; one of which nothing was heard leaves no trace unless it is to be kept."""
+        if not heard.strip() and not keep:
             self.remove(item_id)
             return
         self._items[item_id] = replace(self._items[item_id], text=heard, written=written, interrupted=interrupted)

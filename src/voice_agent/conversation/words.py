@@ -25,7 +25,7 @@ def _listed(text: str) -> frozenset[str]:
 
 BACKCHANNELS = _listed(
     """
-    mhm mm mmm mmhmm hm hmm hmmm uh huh uhhuh ah oh aha yeah yep yes yup ok okay right sure good great nice cool
+    m mhm mm mmm mmhmm hm hmm hmmm uh huh uhhuh ah oh aha yeah yep yes yup ok okay right sure good great nice cool
     i see got it wow really true exactly indeed
     sí si vale claro ya ajá bueno
     oui ouais d'accord voilà
@@ -75,9 +75,15 @@ def begins_with(text: str, beginning: str) -> bool:
 
 
 def is_backchannel(text: str) -> bool:
-    """ "Mhm", "okay", "I see": nothing that asks for the turn."""
-    said = words(text)
-    return 0 < len(said) <= BACKCHANNEL_WORDS and all(word in BACKCHANNELS for word in said)
+    """ "Mhm", "okay", "I see": nothing that asks for the turn. A word said several times counts once."""
+    said = set(words(text))
+    return 0 < len(said) <= BACKCHANNEL_WORDS and said <= BACKCHANNELS
+
+
+def is_filler(text: str) -> bool:
+    """Backchannels and hesitations only: so far nothing has been said."""
+    said = set(words(text))
+    return bool(said) and said <= BACKCHANNELS | HESITATIONS
 
 
 def is_echo(text: str, spoken: str) -> bool:

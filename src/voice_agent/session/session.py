@@ -17,17 +17,18 @@ from typing import Any, TypeAlias, assert_never, cast
 from voice_agent.conversation import effects as do
 from voice_agent.conversation import events as on
 from voice_agent.conversation.machine import Machine
-from voice_agent.conversation.settings import ConversationSettings
+from voice_agent.conversation.state import Replying
 from voice_agent.conversation.transcript import Item, Transcript
-from voice_agent.engines.base import Engines, LlmRequest, Message, Tool
+from voice_agent.engines.base import Engines, LlmRequest
 from voice_agent.errors import EngineError, VoiceAgentError
 from voice_agent.session.inbox import Inbox
-from voice_agent.session.listening import Listener, ListeningSettings
+from voice_agent.session.listening import Listener
 from voice_agent.session.notices import notice_text
 from voice_agent.session.playout import Playout
-from voice_agent.session.prompt import PromptSettings, build_messages
+from voice_agent.session.prompt import build_messages
 from voice_agent.session.replying import ReplyRun, VoiceSettings
 from voice_agent.session.report import Reporter, TurnReport
+from voice_agent.session.settings import ReplyOptions, SessionSettings
 from voice_agent.transports.base import AudioInput, Control, Deferred, Input, Presence, TextInput, Transport
 
 logger = logging.getLogger(__name__)
@@ -37,38 +38,6 @@ OPTIONS_KEPT = 32
 
 CLOSE_TIMEOUT_S = 1.8
 """`aclose` returns within 2 s; what has not ended by then is cancelled."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionSettings:
-    """Everything that a session can be told."""
-
-    conversation: ConversationSettings = field(default_factory=ConversationSettings)
-    listening: ListeningSettings = field(default_factory=ListeningSettings)
-    prompt: PromptSettings = field(default_factory=PromptSettings)
-    voice: VoiceSettings = field(default_factory=VoiceSettings)
-    max_tokens: int = 300
-    temperature: float = 0.6
-    tools: tuple[Tool, ...] = ()
-    tool_choice: str = "auto"
-    spoken: bool = True
-    """False: replies are text only."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplyOptions:
-    """What a client asks of one reply; None is the session's."""
-
-    instructions: str = ""
-    max_tokens: int | None = None
-    tools: tuple[Tool, ...] | None = None
-    tool_choice: str | None = None
-    spoken: bool | None = None
-    voice: str | None = None
-    context: tuple[Message, ...] | None = None
-    """Instead of the transcript: what the model reads behind the system prompt."""
-    request_id: str = ""
-    """Comes back in the `StartReply` that observers see."""
 
 
 Observed: TypeAlias = on.Event | do.Effect | TurnReport
@@ -484,6 +453,9 @@ class Session:
         heard = [listener.language for listener in self._listeners.values() if listener.language]
         return heard[-1] if heard else self.settings.voice.language
 
+    def _is_audible(self) -> bool:
+        return self.machine.reply.state is Replying.PLAYING
+
     def _listener(self, speaker: str) -> Listener:
         if speaker not in self._listeners:
             self._listeners[speaker] = Listener(
@@ -493,6 +465,7 @@ class Session:
                 settings=self.settings.listening,
                 post=self._inbox.post,
                 spawn=self._spawn,
+                over_agent=self._is_audible,
                 utterance_id=self._last_utterance.get(speaker, 0),
             )
         return self._listeners[speaker]

@@ -100,7 +100,7 @@ class TurnSettings(Group):
     speculate: bool = Field(default=True, description="Begin the reply while it is not yet sure that the turn has ended")
     barge_in: bool = Field(default=True, description="Speech over the agent interrupts it")
     interruption_guard_s: float = Field(
-        default=0.5, ge=0, le=5, description="Speech of this length interrupts the agent before any word of it is recognised, in s"
+        default=0.4, ge=0, le=5, description="Speech of this length interrupts the agent before any word of it is recognised, in s"
     )
 
     @property

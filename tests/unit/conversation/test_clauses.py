@@ -61,7 +61,7 @@ def test_every_division_into_three_deltas_gives_the_same_clauses(text: str) -> N
         ("See https://a.b/c?d=e.f! Or mail a.b@c.de.", ["See https://a.b/c?d=e.f! ", "Or mail a.b@c.de."]),
         ("Well... I do not know.", ["Well... I do not know."]),
         ("1. First one\n2. Second one\n", ["1. First one\n", "2. Second one\n"]),
-        ('"Yes. I know," he said. Then he left.', ['"Yes. I know," he said. ', "Then he left."]),
+        ('"Yes. I know," he said. Then he left.', ['"Yes. I know," ', "he said. Then he left."]),
         ("¿Qué tal? ¡Muy bien, gracias! Adiós.", ["¿Qué tal? ", "¡Muy bien, gracias! ", "Adiós."]),
         (
             "Bonjour ! Comment ça va ? Il a dit « Oui. Bon » et voilà.",

@@ -46,7 +46,7 @@ def test_backchannels(text: str) -> None:
     assert is_backchannel(text)
 
 
-@pytest.mark.parametrize("text", ["", "...", "yes yes okay right then", "Okay, stop.", "no", "wait", "ok ok ok ok"])
+@pytest.mark.parametrize("text", ["", "...", "yes yes okay right then", "Okay, stop.", "no", "wait"])
 def test_no_backchannels(text: str) -> None:
     assert not is_backchannel(text)
 

@@ -54,7 +54,9 @@ class LocalLlm:
         if small:
             context_tokens = min(context_tokens, small_prompt.CONTEXT_TOKENS)
         self.model = model or gguf.stem
-        self.capabilities = LlmCapabilities(tools=tools and not small, context_tokens=context_tokens, small=small, caches_prompts=True)
+        self.capabilities = LlmCapabilities(
+            tools=tools and not small, context_tokens=context_tokens, small=small, caches_prompts=True
+        )
         self._llama = llama_cpp.load(gguf, threads=threads, parallel=parallel, context_tokens=context_tokens, batch=batch)
         self._slots = Slots(parallel)
         self._lane = Lane(self.name, workers=parallel)
