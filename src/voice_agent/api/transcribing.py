@@ -1,6 +1,7 @@
 """A recording as text with times: stretch by stretch, so that the first words are there before the last are heard."""
 
 import contextlib
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -93,11 +94,11 @@ def _borders(weights: Sequence[int], utterances: Sequence[int]) -> list[int]:
     """Where words end, in samples of speech: by weight, and where speech pauses the nearest such end."""
     speech, total = sum(utterances), sum(weights)
     borders = [speech * passed // total for passed in accumulate(weights, initial=0)]
-    inner = range(1, len(weights))
     for pause in list(accumulate(utterances))[:-1]:
+        after = bisect_right(borders, pause)
+        inner = [index for index in (after - 1, after) if 0 < index < len(weights)]
         if inner:
-            nearest = min(inner, key=lambda index: abs(borders[index] - pause))
-            borders[nearest] = pause
+            borders[min(inner, key=lambda index: abs(borders[index] - pause))] = pause
     return borders
 
 

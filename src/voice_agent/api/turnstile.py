@@ -13,23 +13,23 @@ class Turnstile:
     def __init__(self, what: str, *, places: int, queue: int, retry_after_s: float) -> None:
         self._what = what
         self._limit = places + queue
-        self._inside = 0
+        self.inside = 0
         self._places = asyncio.Semaphore(places)
         self._retry_after_s = retry_after_s
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """A place for as long as the block runs. Raises `OverloadedError`."""
-        if self._inside >= self._limit:
+        if self.inside >= self._limit:
             raise OverloadedError(
                 f"There are too many {self._what}",
-                why=f"{self._inside} are under way",
+                why=f"{self.inside} are under way",
                 remedy="Try again in a moment",
                 retry_after_s=self._retry_after_s,
             )
-        self._inside += 1
+        self.inside += 1
         try:
             async with self._places:
                 yield
         finally:
-            self._inside -= 1
+            self.inside -= 1
