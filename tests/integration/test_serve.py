@@ -301,3 +301,19 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
         )
     assert done.returncode == 1
     assert done.stderr == f"error: Port {port} is taken (another program listens there). Stop it, or choose another with --port.\n"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "x" * 80])
+def test_an_address_of_another_machine_is_one_line(tmp_path: Path, host: str) -> None:
+    keys(tmp_path, "create")
+    done = subprocess.run(
+        [PROGRAM, "serve", "--host", host, "--port", "0"],
+        env=environment(tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {host} is no address of this machine (")
+    assert done.stderr.count("\n") == 1

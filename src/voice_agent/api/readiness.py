@@ -11,8 +11,9 @@ from voice_agent.errors import OverloadedError
 
 logger = logging.getLogger(__name__)
 
-RETRY_S = 3.0
-"""Engines that are not there may come: weights are being fetched, a server is started."""
+RETRY_S = (1.0, 30.0)
+"""Engines that are not there may come (weights are being fetched, a server is started): the first pause, which doubles up to the
+second."""
 
 NEEDED = ("vad", "stt", "llm", "tts")
 """Kinds without which there is no conversation; it can do without an end-of-turn model."""
@@ -29,6 +30,7 @@ class Readiness:
 
     async def load(self) -> None:
         """Loads the engines that are ready and warms them up; tries again until it has succeeded once."""
+        pause_s, longest_s = RETRY_S
         while True:
             try:
                 await _warm_up(await self._assembly.engines())
@@ -40,7 +42,8 @@ class Readiness:
             else:
                 self._loaded, self._failure = True, ""
                 return
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, longest_s)
 
     def reasons(self) -> list[str]:
         """Why no session can begin, in sentences."""

@@ -19,6 +19,7 @@ from typing import cast
 import uvicorn
 from fastapi import FastAPI
 
+from voice_agent.api.http_protocol import BoundedHttpProtocol
 from voice_agent.api.sessions import SessionRegistry
 from voice_agent.errors import SettingsError
 from voice_agent.settings.tree import ServerSettings
@@ -78,7 +79,7 @@ def make_server(app: FastAPI, settings: ServerSettings, *, level: int = logging.
     sessions = cast(SessionRegistry, app.state.sessions)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedHttpProtocol,
         ws="websockets-sansio",  # uvicorn's older adapter "websockets" is deprecated; both stand on the websockets library
         ws_per_message_deflate=False,  # base64 of noise: costs a core and saves nothing
         ws_max_size=MAX_FRAME,
@@ -145,7 +146,10 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 
 def _addresses(host: str) -> Iterable[tuple[int, str]]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError as error:
+        raise OSError(errno.EINVAL, "it is no name") from error
     return dict.fromkeys((int(family), str(address[0])) for family, _, _, _, address in found)
 
 

@@ -10,6 +10,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from tests.fake_assembly import FakeAssembly, fake_assembly
 from tests.unit.api.asgi import handshake, http, websocket_scope
+from tests.virtual_time import run_virtual
 from voice_agent.api.app import create_app
 from voice_agent.api.deps import CallerDep, SessionsDep
 from voice_agent.api.keys import KeyStore
@@ -217,6 +218,22 @@ class TestHealth:
             "llm: no engine is ready (fake: no key, set GROQ_API_KEY)",
             "tts: no engine is ready (fake: its weights are being fetched, 40%)",
         ]
+
+    def test_engines_that_fail_at_first_are_tried_again(self, app: FastAPI, assembly: FakeAssembly) -> None:
+        reasons = []
+
+        async def script() -> float:
+            assembly.engine_states["stt"] = Fetching(progress=0.5)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(app.state.readiness.load())
+                await asyncio.sleep(5.0)
+                reasons.extend(app.state.readiness.reasons())
+                assembly.engine_states.clear()
+            return asyncio.get_running_loop().time()
+
+        assert run_virtual(script()) == pytest.approx(7.0)  # tried at 0, 1, 3 and 7 s
+        assert reasons == ["stt: no engine is ready (fake: its weights are being fetched, 50%)"]
+        assert app.state.readiness.reasons() == []
 
     async def test_not_ready_while_it_drains(self, app: FastAPI) -> None:
         await app.state.readiness.load()
