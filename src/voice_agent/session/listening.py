@@ -32,6 +32,9 @@ soon whether someone interrupts; each costs about 15 ms of a core."""
 HUM_DB = -20.0
 """Energy at 1-4 kHz against that below 800 Hz. A closed mouth (m, n, hm) stays below; speech does so for 150 ms at most."""
 
+INAUDIBLE = 0.001
+"""-60 dBFS at its peak: below the noise of any microphone that is on, and 20 dB below a whisper."""
+
 GAP_S = 0.5
 """A stream that is this far behind the clock has a gap; less is jitter."""
 
@@ -168,7 +171,7 @@ class Listener:
 
     def _sense(self, window: Samples, events: list[on.Event]) -> None:
         kept = window.copy()
-        boundary = self._segmenter.process(self._vad.probability(kept))
+        boundary = self._segmenter.process(self._probability(kept))
         if self._stream is not None:
             self._keep(kept)
         if self._stream is None or not self._segmenter.speaking:
@@ -187,6 +190,12 @@ class Listener:
             self._unheard += 0 if isinstance(boundary, Onset) else kept.size
             if self._unheard >= self._partial_step():
                 self._ask_partial()
+
+    def _probability(self, window: Samples) -> float:
+        """The VAD's, which is not asked about what nobody can hear: a muted or idle microphone costs nothing then."""
+        if not self._segmenter.speaking and max(window.max(), -window.min()) < INAUDIBLE:
+            return 0.0
+        return self._vad.probability(window)
 
     def _keep(self, window: Samples) -> None:
         """To the recogniser and the turn detector."""
