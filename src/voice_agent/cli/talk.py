@@ -1,14 +1,17 @@
-"""`voice-agent talk`: a conversation from sound files, the microphone or text, in real time."""
+"""`voice-agent talk`: a conversation from sound files, the microphone or text, in real time, here or on a server."""
 
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from voice_agent.cli.director import SPEAKER, Director, HereConversation
 from voice_agent.cli.options import JsonOption, SetOption, settings_with
 from voice_agent.cli.starting import assembled
 from voice_agent.errors import AudioInputError, InputError, SettingsError
@@ -19,22 +22,36 @@ if TYPE_CHECKING:
     from voice_agent.audio.pcm import Samples
     from voice_agent.cli.recording import Recording
     from voice_agent.cli.screen import Screen
-    from voice_agent.session.session import Session
+    from voice_agent.engines.base import VadModel
     from voice_agent.transports.base import Transport
-    from voice_agent.transports.in_memory import InMemoryTransport
-
-SPEAKER = "user"
-
-SETTLE_S = 0.3
-"""After a file: the agent counts as finished when it has been quiet for this long."""
-
-NO_ANSWER_S = 12.0
-"""After a file: no reply has come and none is on its way."""
-
-LOOK_S = 0.05
 
 MAX_TEXT = 20_000
 """Characters of a typed turn; more is a document, not a turn."""
+
+Opened: TypeAlias = "Callable[[Transport], AbstractAsyncContextManager[Director]]"
+"""Opens a conversation through a transport; it runs as long as the block, and the director watches it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be said. `greeted`: the agent speaks first. `ends_idle`: silence of everybody ends the talk."""
+
+    inputs: Sequence[Path]
+    clips: "Sequence[Samples]"
+    texts: Sequence[str]
+    barge_in_after: float | None
+    greeted: bool = False
+    ends_idle: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running server to talk to."""
+
+    url: str
+    key: str
+    insecure: bool
+    voice: str | None
 
 
 def talk(
@@ -50,16 +67,30 @@ def talk(
         typer.Option("--barge-in-after", min=0.0, max=600.0, help="Start the next file this many seconds into the reply."),
     ] = None,
     voice: Annotated[str | None, typer.Option("--voice", help="Voice of the agent, or a blend.")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Talk to a running server, such as ws://127.0.0.1:8000, in place of engines here.")
+    ] = None,
+    key: Annotated[str, typer.Option("--key", envvar="VOICE_AGENT_KEY", show_envvar=True, help="Key for the server.")] = "",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Accept any certificate of the server, such as one of its own making.")
+    ] = False,
     assignments: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Hold a conversation: with files, by text, or (with neither) through the microphone."""
-    settings = settings_with(assignments, tts__voice=voice).values
-    asyncio.run(_talk(settings, inputs or [], texts or [], output, barge_in_after, as_json))
+    if url is None:
+        settings: Settings | None = settings_with(assignments, tts__voice=voice).values
+    elif assignments:
+        raise SettingsError("--set does not reach a server", remedy="Give the setting to its voice-agent serve")
+    else:
+        settings = None
+    server = None if url is None else Server(url=url, key=key, insecure=insecure, voice=voice)
+    asyncio.run(_talk(settings, server, inputs or [], texts or [], output, barge_in_after, as_json))
 
 
 async def _talk(
-    settings: Settings,
+    settings: Settings | None,
+    server: Server | None,
     inputs: Sequence[Path],
     texts: Sequence[str],
     output: Path | None,
@@ -73,16 +104,12 @@ async def _talk(
 
     screen: Screen = JsonScreen() if as_json else LineScreen()
     recording = Recording(output) if output is not None else None
-    async with assembled(settings) as assembly:
-        await _refuse_silence(assembly, inputs, clips)
-        try:
-            if clips or texts:
-                await _perform(assembly, clips, texts, recording, barge_in_after, screen)
-            else:
-                await _listen(assembly, recording, screen)
-        finally:
-            if recording is not None:
-                await asyncio.to_thread(recording.close)
+    plan = Plan(inputs=inputs, clips=clips, texts=texts, barge_in_after=barge_in_after)
+    if server is not None:
+        await _talk_there(server, plan, recording, screen)
+    else:
+        assert settings is not None
+        await _talk_here(settings, plan, recording, screen)
 
 
 def _check_texts(texts: Sequence[str]) -> None:
@@ -101,12 +128,11 @@ def _read(path: Path) -> "Samples":
     return read_audio(path)
 
 
-async def _refuse_silence(assembly: "Assembly", inputs: Sequence[Path], clips: "Sequence[Samples]") -> None:
+async def _refuse_silence(vad: "VadModel", plan: Plan) -> None:
     """Before anything is played: minutes of silence in real time would only be waited for."""
     from voice_agent.session.listening import holds_speech
 
-    vad = (await assembly.vad.choose(limit=1))[0]
-    for path, clip in zip(inputs, clips, strict=True):
+    for path, clip in zip(plan.inputs, plan.clips, strict=True):
         if not await asyncio.to_thread(holds_speech, vad, clip):
             raise AudioInputError(
                 f"{path} holds no speech",
@@ -116,35 +142,20 @@ async def _refuse_silence(assembly: "Assembly", inputs: Sequence[Path], clips: "
             )
 
 
-# ---------------------------------------------------------------- from files and texts
+# ---------------------------------------------------------------- here
 
 
-async def _perform(
-    assembly: "Assembly",
-    clips: "Sequence[Samples]",
-    texts: Sequence[str],
-    recording: "Recording | None",
-    barge_in_after: float | None,
-    screen: "Screen",
-) -> None:
-    from voice_agent.transports.in_memory import InMemoryTransport
-
-    transport = InMemoryTransport(speakers=(SPEAKER,), tap=recording.add if recording is not None else None)
-    async with _session(assembly, transport, screen) as director:
-        if assembly.settings.conversation.greeting:
-            await director.greeted()
-        for index, clip in enumerate(clips):
-            transport.say(clip, speaker=SPEAKER)
-            last = index == len(clips) - 1 and not texts
-            await director.answered(transport, barge_in_after=None if last else barge_in_after)
-        for text in texts:
-            transport.type_text(text, speaker=SPEAKER)
-            await director.answered(transport)
-        director.raise_if_nothing_worked()
+async def _talk_here(settings: Settings, plan: Plan, recording: "Recording | None", screen: "Screen") -> None:
+    async with assembled(settings) as assembly:
+        await _refuse_silence((await assembly.vad.choose(limit=1))[0], plan)
+        plan = replace(
+            plan, greeted=bool(settings.conversation.greeting), ends_idle=settings.conversation.idle_timeout_s is not None
+        )
+        await _converse(lambda transport: _session(assembly, transport, screen), plan, recording)
 
 
 @contextlib.asynccontextmanager
-async def _session(assembly: "Assembly", transport: "Transport", screen: "Screen"):  # type: ignore[no-untyped-def]
+async def _session(assembly: "Assembly", transport: "Transport", screen: "Screen") -> AsyncIterator[Director]:
     """A running session and the one who watches it; ends the session."""
     director = Director(screen)
     settings = assembly.settings
@@ -161,7 +172,7 @@ async def _session(assembly: "Assembly", transport: "Transport", screen: "Screen
         session_id, transport, observer=director.observe, recorder=recorder.record if recorder is not None else None
     )
     screen.engines(session.engines.names(), assembly.states())
-    director.session = session
+    director.conversation = HereConversation(session)
     running = asyncio.ensure_future(session.run())
     if settings.conversation.greeting:
         session.say(settings.conversation.greeting)
@@ -174,87 +185,73 @@ async def _session(assembly: "Assembly", transport: "Transport", screen: "Screen
             await recorder.aclose()
 
 
-class Director:
-    """Knows when it is whose turn: passes on what it observes to the screen."""
-
-    def __init__(self, screen: "Screen") -> None:
-        self.session: Session | None = None
-        self._screen = screen
-        self._replies = 0
-        self._failed_replies = 0
-        self._audible_at: float | None = None
-        self._recorded = asyncio.Event()
-        self._idle = asyncio.Event()
-
-    def observe(self, now: float, what: object) -> None:
-        from voice_agent.conversation.effects import RecordReply, ReportIdle
-        from voice_agent.conversation.events import PlayoutStarted
-
-        match what:
-            case RecordReply():
-                self._replies += 1
-                self._failed_replies += bool(what.failed)
-                self._audible_at = None
-                self._recorded.set()
-            case PlayoutStarted():
-                self._audible_at = now
-            case ReportIdle():
-                self._idle.set()
-            case _:
-                pass
-        self._screen.observe(now, what)  # type: ignore[arg-type]
-
-    async def greeted(self) -> None:
-        """Until the greeting has been said."""
-        await self._recorded.wait()
-
-    async def answered(self, transport: "InMemoryTransport", *, barge_in_after: float | None = None) -> None:
-        """Until the agent has answered what was just said (or will not), or `barge_in_after` seconds into the answer."""
-        assert self.session is not None
-        replies, quiet_since, said_at = self._replies, None, None
-        while True:
-            await asyncio.sleep(LOOK_S)
-            now = self.session.now
-            if transport.is_speaking(SPEAKER):
-                continue
-            said_at = now if said_at is None else said_at
-            if barge_in_after is not None and self._audible_at is not None and now - self._audible_at >= barge_in_after:
-                return
-            if self._busy(self.session):
-                quiet_since = None
-                continue
-            quiet_since = now if quiet_since is None else quiet_since
-            answered = self._replies > replies
-            if now - quiet_since >= (SETTLE_S if answered else NO_ANSWER_S):
-                return
-
-    def raise_if_nothing_worked(self) -> None:
-        """What went wrong, if every reply was lost (each loss is also followed by an apology, which is a reply too)."""
-        assert self.session is not None
-        if self.session.last_failure is not None and self._replies <= 2 * self._failed_replies:
-            raise self.session.last_failure
-
-    async def idled(self) -> None:
-        """Until everybody has been silent for the idle time."""
-        await self._idle.wait()
-
-    @staticmethod
-    def _busy(session: "Session") -> bool:
-        from voice_agent.conversation.state import Replying
-
-        machine = session.machine
-        return machine.reply.state is not Replying.NONE or machine.speaker(SPEAKER).open
+# ---------------------------------------------------------------- on a server
 
 
-# ---------------------------------------------------------------- through the microphone
+async def _talk_there(server: Server, plan: Plan, recording: "Recording | None", screen: "Screen") -> None:
+    from voice_agent.transports.remote import connect, realtime_url
+
+    url = realtime_url(server.url)
+    if plan.clips:
+        from voice_agent.engines.vad import silero
+
+        await _refuse_silence(await asyncio.to_thread(silero.load), plan)
+    async with connect(url, key=server.key, insecure=server.insecure) as link:
+
+        @contextlib.asynccontextmanager
+        async def opened(transport: "Transport") -> AsyncIterator[Director]:
+            from voice_agent.cli.remote import conversing
+
+            director = Director(screen)
+            async with conversing(link, transport, director.observe) as conversation:
+                screen.engines({"url": url.partition("?")[0]}, {})
+                director.conversation = conversation
+                if server.voice is not None:
+                    await conversation.use_voice(server.voice)
+                yield director
+
+        await _converse(opened, plan, recording)
 
 
-async def _listen(assembly: "Assembly", recording: "Recording | None", screen: "Screen") -> None:
+# ---------------------------------------------------------------- the conversation itself
+
+
+async def _converse(opened: Opened, plan: Plan, recording: "Recording | None") -> None:
+    try:
+        if plan.clips or plan.texts:
+            await _perform(opened, plan, recording)
+        else:
+            await _listen(opened, plan, recording)
+    finally:
+        if recording is not None:
+            await asyncio.to_thread(recording.close)
+
+
+async def _perform(opened: Opened, plan: Plan, recording: "Recording | None") -> None:
+    """Files and texts, one after the other."""
+    from voice_agent.transports.in_memory import InMemoryTransport
+
+    transport = InMemoryTransport(speakers=(SPEAKER,), tap=recording.add if recording is not None else None)
+    async with opened(transport) as director:
+        if plan.greeted:
+            await director.greeted()
+        for index, clip in enumerate(plan.clips):
+            transport.say(clip, speaker=SPEAKER)
+            last = index == len(plan.clips) - 1 and not plan.texts
+            await director.answered(transport, barge_in_after=None if last else plan.barge_in_after)
+        for text in plan.texts:
+            transport.type_text(text, speaker=SPEAKER)
+            await director.answered(transport)
+        director.raise_if_nothing_worked()
+
+
+async def _listen(opened: Opened, plan: Plan, recording: "Recording | None") -> None:
+    """The microphone, until Ctrl-C."""
     from voice_agent.transports.microphone import MicrophoneTransport
 
     if recording is not None:
         raise SettingsError("--output records conversations with files", remedy="Give an --input, or leave --output away")
     transport = MicrophoneTransport(speaker=SPEAKER)
     typer.echo("Speak; end with Ctrl-C. Headphones keep the agent from hearing itself.", err=True)
-    async with _session(assembly, transport, screen) as director:
-        await director.idled() if assembly.settings.conversation.idle_timeout_s else await asyncio.Event().wait()
+    async with opened(transport) as director:
+        await director.idled() if plan.ends_idle else await asyncio.Event().wait()
