@@ -253,6 +253,7 @@ class _DeafStream(FakeVadStream):
 
 def test_a_session_that_cannot_hear_ends_and_says_why() -> None:
     async def script(stage: Stage) -> None:
+        stage.transport.say(loud(0.5))
         await asyncio.sleep(1.0)
 
     made = perform(lambda: Stage(vad=DeafVad()), script)
