@@ -190,9 +190,7 @@ class Floor:
         reply.fire(Turning.OVER)
         reply.over_at = self._context.now
         keep = self.settings.keep_unheard
-        self._transcript.finish_reply(
-            reply.item_id, heard=reply.heard, written=reply.written, interrupted=interrupted, keep=keep
-        )
+        self._transcript.finish_reply(reply.item_id, heard=reply.heard, written=reply.written, interrupted=interrupted, keep=keep)
         self._context.emit(
             do.RecordReply(
                 reply_id=reply.reply_id,

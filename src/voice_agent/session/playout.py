@@ -148,6 +148,20 @@ class Playout:
         self._open = False
         self._changed.set()
 
+    def rewind(self, reply_id: int, milliseconds: int) -> bool:
+        """The listener has heard no more than this of a paused reply: it goes on from there. False if it is not paused."""
+        if reply_id != self.reply_id or self._open:
+            return False
+        position = min(self._cursor, milliseconds * self.rate // 1000)
+        self._cursor = self._word_start(position)
+        self._heard_words = sum(word.end <= position for word in self._spoken.words)
+        return True
+
+    @property
+    def cursor_ms(self) -> int:
+        """Where playing goes on."""
+        return self._cursor * 1000 // self.rate
+
     def stop(self, reply_id: int) -> None:
         """Silent at once; drops the rest."""
         if reply_id == self.reply_id:
@@ -253,10 +267,10 @@ class Playout:
     def heard_at(self, reply_id: int, milliseconds: int) -> tuple[str, int] | None:
         """A reply's text up to the last word that ends within so much of its audio, and the time, at most the audio's length.
 
-        None if the reply is not remembered.
+        None if the reply is not remembered or has no audio.
         """
         spoken = self._remembered.get(reply_id)
-        if spoken is None:
+        if spoken is None or not spoken.samples:
             return None
         position = min(milliseconds * self.rate // 1000, spoken.samples)
         ends = [word.end_char for word in spoken.words if word.end <= position]

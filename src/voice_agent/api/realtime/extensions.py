@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from voice_agent.session.report import TurnReport
+
 
 class Extension(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -83,6 +85,24 @@ class ReplyReport(Extension):
     waterfall_ms: dict[str, float]
     voice_to_voice_ms: float | None
     speculation: SpeculationReport
+
+
+def reply_report(response_id: str, report: TurnReport) -> ReplyReport:
+    """The session's report, as it is told."""
+    speculation = report.speculation
+    return ReplyReport(
+        response_id=response_id,
+        turn=report.turn,
+        user_text=report.user_text,
+        reply_text=report.reply_text,
+        heard_text=report.heard_text,
+        interrupted=report.interrupted,
+        failed=report.failed,
+        engines=report.engines,
+        waterfall_ms=report.waterfall_ms,
+        voice_to_voice_ms=report.voice_to_voice_ms,
+        speculation=SpeculationReport(hit=speculation.hit, wasted_tokens=speculation.wasted_tokens, drafts=speculation.drafts),
+    )
 
 
 ExtensionEvent: TypeAlias = Annotated[

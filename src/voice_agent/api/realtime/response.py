@@ -12,7 +12,8 @@ Status = Literal["completed", "cancelled", "failed", "incomplete"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseHead:
-    """What does not change while it runs. `modality` is what is said: "audio" (with its transcript) or "text"."""
+    """What does not change while it runs. `modality` is what is said: "audio" (with its transcript) or "text". Without a
+    conversation its items are in no conversation either."""
 
     response_id: str
     conversation_id: str | None
@@ -25,13 +26,13 @@ class ResponseHead:
 
 @dataclass(slots=True)
 class _Message:
-    """The item that is being spoken. `head` is the fields of its deltas, as JSON without braces."""
+    """The item that is being spoken. `head` is the fields of its deltas, as JSON without braces; `previous` is the item before."""
 
     item_id: str
     output_index: int
     head: str
+    previous: str | None
     text: str = ""
-    audio: bool = False
 
 
 @dataclass(slots=True)
@@ -53,11 +54,11 @@ class OpenResponse:
         """The item that text and audio belong to."""
         index = len(self._output)
         ids = {"response_id": self.head.response_id, "item_id": item_id, "output_index": index, "content_index": 0}
-        self._message = _Message(item_id, index, orjson.dumps(ids).decode()[1:-1])
+        self._message = _Message(item_id, index, orjson.dumps(ids).decode()[1:-1], previous_item_id)
         item = self._item("in_progress", [])
         self._output.append(item)
         self._send("response.output_item.added", output_index=index, item=item)
-        self.outbox.send("conversation.item.added", item=item, previous_item_id=previous_item_id)
+        self._send_item("added", item, previous_item_id)
         self._send("response.content_part.added", item_id=item_id, output_index=index, content_index=0, part=self._part(""))
 
     def say(self, text: str, *, start_s: float | None = None) -> None:
@@ -73,8 +74,7 @@ class OpenResponse:
     def play(self, data: bytes) -> None:
         """More of the audio, in the client's format."""
         if self.open and self._message is not None and data:
-            self._message.audio = True
-            self.outbox.send_audio(self._message.head, data)
+            self.outbox.send_audio(self.head.response_id, self._message.head, data)
 
     def call(self, item: dict[str, Any], previous_item_id: str | None) -> None:
         """A call of a function, all of it."""
@@ -84,12 +84,12 @@ class OpenResponse:
         ids = {"item_id": item["id"], "output_index": index, "call_id": item["call_id"]}
         begun = {**item, "status": "in_progress", "arguments": ""}
         self._send("response.output_item.added", output_index=index, item=begun)
-        self.outbox.send("conversation.item.added", item=begun, previous_item_id=previous_item_id)
+        self._send_item("added", begun, previous_item_id)
         self._send("response.function_call_arguments.delta", **ids, delta=item["arguments"])
         self._send("response.function_call_arguments.done", **ids, name=item["name"], arguments=item["arguments"])
         self._output.append(item)
         self._send("response.output_item.done", output_index=index, item=item)
-        self.outbox.send("conversation.item.done", item=item, previous_item_id=previous_item_id)
+        self._send_item("done", item, previous_item_id)
 
     # ------------------------------------------------------------ the end
 
@@ -97,22 +97,21 @@ class OpenResponse:
         self,
         status: Status,
         *,
-        previous_item_id: str | None,
         details: dict[str, Any] | None = None,
         heard: str | None = None,
         input_tokens: int = 0,
         output_tokens: int = 0,
     ) -> None:
-        """`heard` replaces the text where not all of it was."""
+        """`heard` replaces what was spoken where not all of it was heard; what was written has been read."""
         if not self.open:
             return
         if self._message is not None:
-            self._finish_message(self._message, status, previous_item_id, heard)
+            self._finish_message(self._message, status, heard if self.head.modality == "audio" else None)
         self.open = False
         usage = _usage(input_tokens, output_tokens)
         self.outbox.send("response.done", response=self._object(status, details, usage))
 
-    def _finish_message(self, message: _Message, status: Status, previous_item_id: str | None, heard: str | None) -> None:
+    def _finish_message(self, message: _Message, status: Status, heard: str | None) -> None:
         text = message.text if heard is None else heard
         place = self._place(message)
         if self.head.modality == "audio":
@@ -126,7 +125,7 @@ class OpenResponse:
         item = self._item("completed" if status == "completed" else "incomplete", content)
         self._output[message.output_index] = item
         self._send("response.output_item.done", output_index=message.output_index, item=item)
-        self.outbox.send("conversation.item.done", item=item, previous_item_id=previous_item_id)
+        self._send_item("done", item, message.previous)
 
     @property
     def item_id(self) -> str | None:
@@ -137,6 +136,10 @@ class OpenResponse:
 
     def _send(self, kind: str, **fields: Any) -> None:
         self.outbox.send(kind, response_id=self.head.response_id, **fields)
+
+    def _send_item(self, what: Literal["added", "done"], item: dict[str, Any], previous_item_id: str | None) -> None:
+        if self.head.conversation_id is not None:
+            self.outbox.send(f"conversation.item.{what}", item=item, previous_item_id=previous_item_id)
 
     @staticmethod
     def _place(message: _Message) -> dict[str, Any]:

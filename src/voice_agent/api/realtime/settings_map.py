@@ -5,7 +5,7 @@ from typing import Literal
 
 from voice_agent.conversation.settings import EndpointingSettings
 from voice_agent.engines.base import Tool
-from voice_agent.session.session import SessionSettings
+from voice_agent.session.settings import SessionSettings
 from voice_agent.settings.tree import HOLDS_S
 from voice_agent.transports.realtime.config import (
     FunctionTool,
@@ -37,7 +37,8 @@ def session_settings_of(base: SessionSettings, config: SessionConfig, *, voice: 
         endpointing=_endpointing(base.conversation.endpointing, turns),
         interruption=replace(base.conversation.interruption, enabled=turns is None or turns.interrupt_response),
         idle_timeout_s=_idle_timeout_s(turns),
-        idle_reply=_idle_timeout_s(turns) is not None,
+        idle_reply=_idle_timeout_s(turns) is not None and not transcribes_only,
+        keep_unheard=True,
     )
     wanted = audio.transcription
     segmentation = base.listening.segmentation

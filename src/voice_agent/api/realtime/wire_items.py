@@ -3,56 +3,51 @@
 from typing import Any
 
 from voice_agent.conversation.transcript import Item
-from voice_agent.transports.realtime.client_events import (
-    FunctionCallItem,
-    FunctionOutputItem,
-    MessageItem,
-)
+from voice_agent.transports.realtime.client_events import FunctionCallItem, FunctionOutputItem, MessageItem
 
 
-def wire_item(item: Item, *, transcript: str | None = None, status: str = "completed") -> dict[str, Any]:
-    """`transcript` replaces the text of what was spoken, where that is not to be told (yet)."""
-    head = {"id": item.item_id, "object": "realtime.item"}
+def wire_item(item: Item, *, name: str, text: str, as_text: bool, status: str) -> dict[str, Any]:
+    """`text` stands for the item's; `as_text`: it was written, not spoken."""
+    head = {"id": name, "object": "realtime.item"}
     match item.role:
         case "user":
-            return {**head, "type": "message", "status": status, "role": "user", "content": [_said(item, transcript)]}
+            content = {"type": "input_text", "text": text} if as_text else heard_audio(text)
+            return {**head, "type": "message", "status": status, "role": "user", "content": [content]}
         case "agent":
-            return {**head, "type": "message", "status": status, "role": "assistant", "content": [_replied(item)]}
+            content = {"type": "output_text", "text": text} if as_text else {"type": "output_audio", "transcript": text}
+            return {**head, "type": "message", "status": status, "role": "assistant", "content": [content]}
         case "system":
-            content = [{"type": "input_text", "text": item.text}]
-            return {**head, "type": "message", "status": status, "role": "system", "content": content}
+            content = {"type": "input_text", "text": text}
+            return {**head, "type": "message", "status": status, "role": "system", "content": [content]}
         case "tool_call":
-            return {
-                **head,
-                "type": "function_call",
-                "status": status,
-                "call_id": item.call_id,
-                "name": item.name,
-                "arguments": item.text,
-            }
+            return {**head, **call_fields(item.call_id, item.name, text), "status": status}
         case "tool_output":
-            return {**head, "type": "function_call_output", "status": status, "call_id": item.call_id, "output": item.text}
+            return {**head, "type": "function_call_output", "status": status, "call_id": item.call_id, "output": text}
 
 
-def _said(item: Item, transcript: str | None) -> dict[str, Any]:
-    if item.by_text:
-        return {"type": "input_text", "text": item.text}
-    # The key must be there, null until it is known: one client's parser dies without it.
+def call_fields(call_id: str, name: str, arguments: str) -> dict[str, Any]:
+    return {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
+
+
+def heard_audio(transcript: str | None) -> dict[str, Any]:
+    """The key must be there, null until it is known: one client's parser dies without it."""
     return {"type": "input_audio", "transcript": transcript}
 
 
-def _replied(item: Item) -> dict[str, Any]:
-    if item.by_text:
-        return {"type": "output_text", "text": item.text}
-    return {"type": "output_audio", "transcript": item.text}
+def spoken_item(item_id: str) -> dict[str, Any]:
+    """A turn whose words are not known yet."""
+    head = {"id": item_id, "object": "realtime.item", "type": "message", "status": "completed", "role": "user"}
+    return {**head, "content": [heard_audio(None)]}
 
 
 def transcript_item(wire: MessageItem | FunctionCallItem | FunctionOutputItem, item_id: str) -> Item:
     """What a client has written, as an item of the transcript."""
     match wire:
+        case MessageItem(role="user"):
+            return Item(item_id=item_id, role="user", text=wire.text, at=0.0, speaker="user", by_text=True)
         case MessageItem():
-            role = {"user": "user", "assistant": "agent", "system": "system"}[wire.role]
-            return Item(item_id=item_id, role=role, text=wire.text, at=0.0, speaker="user", by_text=True)  # type: ignore[arg-type]
+            role = wire.role == "assistant"
+            return Item(item_id=item_id, role="agent" if role else "system", text=wire.text, at=0.0, by_text=True)
         case FunctionCallItem():
             call_id = wire.call_id or item_id
             return Item(item_id=item_id, role="tool_call", text=wire.arguments, at=0.0, call_id=call_id, name=wire.name)

@@ -16,6 +16,9 @@ MAX_INSTRUCTIONS = 32_000
 
 MAX_TOOLS = 128
 
+MAX_CONFIG = 256 * 1024
+"""Characters of a configuration as JSON: it is echoed whole with every update."""
+
 DEFAULT_MODEL = "voice-agent"
 
 
@@ -127,6 +130,26 @@ Modalities: TypeAlias = Annotated[list[Modality], Field(min_length=1, max_length
 MaxTokens: TypeAlias = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 
 
+class TokenLimits(Part):
+    post_instructions: Annotated[int, Field(ge=0)]
+
+
+class RetentionRatio(Part):
+    """How much of a long conversation is kept when it is cut. Ours is cut by its number of items; this is only echoed."""
+
+    type: Literal["retention_ratio"]
+    retention_ratio: float = Field(ge=0.0, le=1.0)
+    token_limits: TokenLimits | None = None
+
+
+class Tracing(Part):
+    """Only echoed."""
+
+    workflow_name: str | None = Field(default=None, max_length=200)
+    group_id: str | None = Field(default=None, max_length=200)
+    metadata: dict[str, JsonValue] | None = None
+
+
 def _spoken() -> list[Modality]:
     return ["audio"]
 
@@ -142,8 +165,8 @@ class RealtimeConfig(Part):
     tools: list[FunctionTool] = Field(default_factory=list, max_length=MAX_TOOLS)
     tool_choice: ToolChoice = "auto"
     max_output_tokens: MaxTokens = "inf"
-    truncation: JsonValue = "auto"
-    tracing: JsonValue = None
+    truncation: Literal["auto", "disabled"] | RetentionRatio = "auto"
+    tracing: Literal["auto"] | Tracing | None = None
     include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
 
     @model_validator(mode="before")
@@ -153,7 +176,7 @@ class RealtimeConfig(Part):
         tools = data.get("tools") if isinstance(data, dict) else None
         for tool in tools if isinstance(tools, list) else []:
             if isinstance(tool, dict) and tool.get("type") not in (None, "function"):
-                raise ValueError(f"tools of type {tool.get('type')!r} are not supported; use functions")
+                raise ValueError(f"tools of type {_shown(tool.get('type'))} are not supported; use functions")
         return data
 
 
@@ -189,19 +212,22 @@ def updated(current: SessionConfig, update: dict[str, Any]) -> SessionConfig:
     """
     kind = update.get("type", current.type)
     if kind != current.type:
-        raise ConfigError(f"The session's type is {current.type!r} and cannot become {kind!r}", "session.type")
+        raise ConfigError(f"The session's type is {current.type!r} and cannot become {_shown(kind)}", "session.type")
     merged = _merge(current.model_dump(mode="json"), _known_aliases(update))
     try:
-        return type(current).model_validate(merged)
+        config = type(current).model_validate(merged)
     except ValidationError as error:
         raise _config_error(error) from None
+    if len(config.model_dump_json()) > MAX_CONFIG:
+        raise ConfigError(f"The session's configuration is longer than {MAX_CONFIG} characters", "session")
+    return config
 
 
 def first_config(data: dict[str, Any]) -> SessionConfig:
     """From what a client or a client secret gives at the start, `{"type": "realtime", ...}`."""
     kind = data.get("type", "realtime")
     if kind not in ("realtime", "transcription"):
-        raise ConfigError(f"A session's type is 'realtime' or 'transcription', not {kind!r}", "session.type")
+        raise ConfigError(f"A session's type is 'realtime' or 'transcription', not {_shown(kind)}", "session.type")
     start: SessionConfig = RealtimeConfig(type="realtime") if kind == "realtime" else TranscriptionConfig(type="transcription")
     return updated(start, {**data, "type": kind})
 
@@ -209,16 +235,30 @@ def first_config(data: dict[str, Any]) -> SessionConfig:
 def echoed(config: SessionConfig, session_id: str, *, expires_at: int | None = None) -> dict[str, Any]:
     """The effective configuration as `session.created` and `session.updated` carry it.
 
-    `transcription` is given without keys that are not set: older clients refuse those that they do not know.
+    Parts are given without keys that are not set: clients refuse some of those that they do not know, and null for others.
     """
     data = config.model_dump(mode="json")
-    transcription = data["audio"]["input"]["transcription"]
-    if transcription is not None:
-        data["audio"]["input"]["transcription"] = {key: value for key, value in transcription.items() if value is not None}
+    listening = data["audio"]["input"]
+    for part in ("transcription", "turn_detection"):
+        if listening[part] is not None:
+            listening[part] = _set_only(listening[part])
+    for part in ("tracing", "truncation"):
+        if isinstance(data.get(part), dict):
+            data[part] = _set_only(data[part])
     if data.get("include") is None:
         data.pop("include", None)
-    head = {"type": data.pop("type"), "object": f"{config.type}.session" if config.type == "realtime" else "realtime.session"}
+    realtime = config.type == "realtime"
+    head = {"type": data.pop("type"), "object": "realtime.session" if realtime else "realtime.transcription_session"}
     return {**head, "id": session_id, **({"expires_at": expires_at} if expires_at else {}), **data}
+
+
+def _set_only(part: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in part.items() if value is not None}
+
+
+def _shown(value: Any) -> str:
+    """Of whatever a client sent, so much that it knows it again."""
+    return repr(value)[:100] if isinstance(value, str) else type(value).__name__
 
 
 def _merge(base: Any, update: Any) -> Any:

@@ -7,6 +7,7 @@ begin when the first audio leaves and to run at its rate.
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -23,8 +24,8 @@ SPEAKER = "user"
 INPUT_RATE = 16_000
 OUTPUT_RATE = 24_000
 
-INPUT_BLOCK = 1600
-"""100 ms: what the session looks at in one go (0.2 ms of work), however much a client sends at once."""
+INPUT_BLOCK_S = 0.1
+"""What is decoded and what the session looks at in one go (0.2 ms of work), however much a client sends at once."""
 
 WRITE_S = 0.2
 """Of audio in one event at most: 12.8 kB of base64, which small clients can take."""
@@ -35,6 +36,8 @@ INPUT_LIMIT = 2000
 Codec = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 
 CODEC_RATES: dict[Codec, int] = {"audio/pcm": OUTPUT_RATE, "audio/pcmu": g711.RATE, "audio/pcma": g711.RATE}
+
+BYTES_PER_S: dict[Codec, int] = {"audio/pcm": 2 * OUTPUT_RATE, "audio/pcmu": g711.RATE, "audio/pcma": g711.RATE}
 
 
 class AudioDecoder:
@@ -60,7 +63,7 @@ class AudioDecoder:
 
 
 class AudioEncoder:
-    """From 24 kHz PCM to the wire."""
+    """From 24 kHz PCM to the wire. Holds back a few milliseconds until `finish`."""
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
@@ -75,6 +78,17 @@ class AudioEncoder:
             case "audio/pcma":
                 return g711.encode_alaw(self._resampler.push(pcm))
 
+    def finish(self) -> bytes:
+        """The end of what was encoded; what comes next begins anew."""
+        tail, self._resampler = self._resampler.flush(), Resampler(OUTPUT_RATE, CODEC_RATES[self.codec])
+        match self.codec:
+            case "audio/pcm":
+                return b""
+            case "audio/pcmu":
+                return g711.encode_ulaw(tail)
+            case "audio/pcma":
+                return g711.encode_alaw(tail)
+
 
 class RealtimeTransport:
     """`on_audio` gets the agent's audio in wire format, `on_end` is told when all of a reply has been written. Both run on the
@@ -86,12 +100,16 @@ class RealtimeTransport:
     def __init__(self, *, on_audio: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
         self._on_audio = on_audio
         self._on_end = on_end
+        self.received_s = 0.0
+        """How much audio has come."""
         self._decoder = AudioDecoder("audio/pcm")
         self._encoder = AudioEncoder("audio/pcm")
         self._inputs: deque[Input] = deque()
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._passed = asyncio.Event()
+        self._held = False
         self._closed = False
         self._written = 0
         self._played = 0  # at _since
@@ -106,30 +124,54 @@ class RealtimeTransport:
         if output_codec != self._encoder.codec:
             self._encoder = AudioEncoder(output_codec)
 
-    async def receive(self, data: bytes) -> float:
-        """Audio in wire format. Waits while the session is behind. Returns its length in seconds at the session's rate."""
-        samples = self._decoder.decode(data)
-        for start in range(0, samples.size, INPUT_BLOCK):
+    @property
+    def output_codec(self) -> Codec:
+        return self._encoder.codec
+
+    async def receive(self, data: bytes) -> None:
+        """Audio in wire format. Waits while the session is behind."""
+        step = round(INPUT_BLOCK_S * BYTES_PER_S[self._decoder.codec])
+        for start in range(0, len(data), step):
+            if start:
+                await asyncio.sleep(0)  # others want to be heard too
             await self._room.wait()
-            self._put(AudioInput(speaker=SPEAKER, samples=samples[start : start + INPUT_BLOCK]))
-        return samples.size / INPUT_RATE
+            block = data[start : start + step]
+            self.received_s += len(block) / BYTES_PER_S[self._decoder.codec]
+            samples = self._decoder.decode(block)
+            if samples.size:
+                self._put(AudioInput(speaker=SPEAKER, samples=samples))
 
     async def do(self, run: Callable[[], None]) -> None:
-        """Has `run` called in the session's own order, behind the audio that came before."""
+        """Has `run` called in the session's own order: behind what came before, and before anything that comes after."""
         await self._room.wait()
-        self._put(Deferred(run=run))
+        self._put(Deferred(run=partial(self._do, run)))
 
-    def soon(self, run: Callable[[], None]) -> None:
-        """As `do`, for what the server itself has to do: it does not wait for room."""
-        self._put(Deferred(run=run))
+    def _do(self, run: Callable[[], None]) -> None:
+        self._held = False
+        try:
+            run()
+        finally:
+            if not self._held:
+                self._passed.set()
+
+    def hold(self) -> None:
+        """To be called within `run`: what comes after it waits until `release`, too."""
+        self._held = True
+
+    def release(self) -> None:
+        self._held = False
+        self._passed.set()
 
     def hang_up(self) -> None:
         """Ends `inputs`."""
         self._closed = True
         self._arrived.set()
         self._room.set()
+        self._passed.set()
 
     def _put(self, item: Input) -> None:
+        if self._closed:
+            return
         self._inputs.append(item)
         self._arrived.set()
         if len(self._inputs) >= INPUT_LIMIT:
@@ -140,11 +182,17 @@ class RealtimeTransport:
     async def inputs(self) -> AsyncIterator[Input]:
         yield Presence(speaker=SPEAKER, joined=True)
         while not self._closed:
-            while self._inputs:
+            while self._inputs and not self._closed:
                 item = self._inputs.popleft()
                 if len(self._inputs) < INPUT_LIMIT:
                     self._room.set()
-                yield item
+                if isinstance(item, Deferred):
+                    self._passed.clear()
+                    yield item
+                    await self._passed.wait()
+                else:
+                    yield item
+                    await asyncio.sleep(0)  # the session looks at it before it is given more
             self._arrived.clear()
             if not self._closed:
                 await self._arrived.wait()
@@ -157,6 +205,8 @@ class RealtimeTransport:
         self._on_audio(self._encoder.encode(pcm))
 
     def end(self) -> None:
+        if tail := self._encoder.finish():
+            self._on_audio(tail)
         self._on_end()
 
     def position(self) -> int:
@@ -169,6 +219,7 @@ class RealtimeTransport:
         """The client drops what it holds when it is told of speech."""
         self._played = self._written = self.position()
         self._since = None
+        self._encoder.finish()
 
     async def aclose(self) -> None:
         self.hang_up()
