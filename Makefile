@@ -17,10 +17,10 @@ ifneq ($(shell cat .venv/.place 2>/dev/null),$(CURDIR))
 $(RUN_READY) $(DEV_READY): FORCE
 endif
 
-.PHONY: help run test check fix lock clean FORCE
+.PHONY: help run test test-conformance test-peers check fix lock clean FORCE
 
 help: ## list these commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 8
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 run: $(RUN_READY) ## hold a conversation on a spoken sample (SAMPLES="a.wav b.wav", ARGS="--output talk.wav")
 	@$(BIN)/voice-agent talk $(addprefix --input ,$(SAMPLES)) $(ARGS)
@@ -28,6 +28,15 @@ run: $(RUN_READY) ## hold a conversation on a spoken sample (SAMPLES="a.wav b.wa
 test: check ## all checks and all tests (ARGS for pytest)
 	@$(BIN)/voice-agent models fetch --all-embedded
 	$(BIN)/pytest $(ARGS)
+
+test-conformance: $(DEV_READY) ## real clients of the Realtime protocol against the running server (part of make test)
+	@$(BIN)/voice-agent models fetch --all-embedded
+	$(BIN)/pytest tests/conformance $(ARGS)
+
+test-peers: $(DEV_READY) ## the same with LiveKit's and pipecat's clients, each in an environment of its own (0.6 GB)
+	@$(BIN)/voice-agent models fetch --all-embedded
+	@scripts/peers.sh
+	$(BIN)/pytest tests/conformance/peers/check_peers.py $(ARGS)
 
 check: $(DEV_READY) ## style, types and the layers of the architecture
 	$(BIN)/ruff check .
@@ -43,7 +52,7 @@ lock: $(DEV_READY) ## write requirements/ anew from pyproject.toml (UPGRADE=--up
 	@scripts/lock.sh $(UPGRADE)
 
 clean: ## remove the virtual environment and caches, not the weights
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(RUN_READY): requirements/run.txt requirements/uv.txt pyproject.toml scripts/setup.sh
 	@scripts/setup.sh run

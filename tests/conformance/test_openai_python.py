@@ -77,8 +77,8 @@ async def talking(url: str, **session: Any) -> AsyncIterator[Talk]:
             reading = group.create_task(talk.read())
             speaking = group.create_task(talk.microphone.run())
             await talk.until("session.created")
-            listening = {"input": {"transcription": {"model": "whisper-1"}}}
-            await connection.session.update(session={"type": "realtime", "audio": listening, **session})  # type: ignore[typeddict-item]
+            wanted: Any = {"type": "realtime", "audio": {"input": {"transcription": {"model": "whisper-1"}}}, **session}
+            await connection.session.update(session=wanted)
             updated = await talk.until("session.updated")
             assert updated.session.audio.input.turn_detection.interrupt_response is True
             yield talk
