@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-Statistic = Literal["p50", "p95", "value"]
+Statistic = Literal["p50", "p95", "p99", "value"]
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
@@ -16,7 +16,7 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """`values` are samples whose p50 and p95 are told, or the one `value` of a share or a total over `n` cases. `targets`: the
+    """`values` are samples whose p50, p95 and p99 are told, or the one `value` of a share or a total over `n` cases. `targets`: the
     most that each statistic may be."""
 
     name: str
@@ -24,6 +24,7 @@ class Figure:
     n: int
     p50: float | None = None
     p95: float | None = None
+    p99: float | None = None
     value: float | None = None
     targets: dict[Statistic, float] = field(default_factory=dict)
     note: str = ""
@@ -33,7 +34,7 @@ class Figure:
         """None without a target. A statistic that could not be measured has missed its target."""
         if not self.targets:
             return None
-        measured = {"p50": self.p50, "p95": self.p95, "value": self.value}
+        measured = {"p50": self.p50, "p95": self.p95, "p99": self.p99, "value": self.value}
         found = [(measured[statistic], limit) for statistic, limit in self.targets.items()]
         return all(value is not None and value <= limit for value, limit in found)
 
@@ -47,6 +48,7 @@ def distribution(
         n=len(values),
         p50=percentile(values, 50),
         p95=percentile(values, 95),
+        p99=percentile(values, 99),
         targets=targets or {},
         note=note,
     )

@@ -11,7 +11,21 @@ import psutil
 PACKAGES = (
     "voice-agent", "onnxruntime", "faster-whisper", "ctranslate2", "xllamacpp", "kokoro-onnx", "espeakng-loader", "numpy", "soxr"
 )  # fmt: skip
-"""Whose versions are told."""
+"""Whose versions are told, by `bench conversation`."""
+
+SERVER_PACKAGES = (
+    "voice-agent",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+    "websockets",
+    "orjson",
+    "pydantic",
+    "onnxruntime",
+    "numpy",
+)
+"""By `bench server`."""
 
 BUSY = 0.5
 """Load average per core above which the figures are those of a machine that does something else."""
@@ -55,7 +69,7 @@ def _own_s() -> float:
     return float(times.user + times.system + getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0))
 
 
-def facts(cores: int) -> dict[str, object]:
+def facts(cores: int, packages: tuple[str, ...] = PACKAGES) -> dict[str, object]:
     """`cores`: those that this process may use."""
     return {
         "cpu": cpu_model(),
@@ -63,7 +77,7 @@ def facts(cores: int) -> dict[str, object]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "system": platform.platform(terse=True),
         "python": platform.python_version(),
-        "versions": {name: version for name in PACKAGES if (version := _version(name)) is not None},
+        "versions": {name: version for name in packages if (version := _version(name)) is not None},
     }
 
 

@@ -74,7 +74,7 @@ def commit_line(commit: Commit, end_s: float) -> str:
 
 
 def print_figures(figures: Sequence[Figure]) -> None:
-    print_table(("figure", "p50", "p95", "n", "unit", "target", "", "note"), [_row(figure) for figure in figures])
+    print_table(("figure", "p50", "p95", "p99", "n", "unit", "target", "", "note"), [_row(figure) for figure in figures])
 
 
 def _row(figure: Figure) -> tuple[str, ...]:
@@ -84,6 +84,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
         figure.name,
         _number(middle),
         _number(figure.p95),
+        _number(figure.p99),
         str(figure.n),
         figure.unit,
         ", ".join(goals),
@@ -130,3 +131,9 @@ def print_as_json(
             "backchannels": [dataclasses.asdict(run) for run in sounds],
         }
     )
+
+
+def print_server_json(hardware: dict[str, object], definitions: Sequence[str], figures: Sequence[Figure]) -> None:
+    """One object on one line."""
+    told = [dataclasses.asdict(figure) | {"passed": figure.passed} for figure in figures]
+    print_json({"hardware": hardware, "definitions": list(definitions), "figures": told})
