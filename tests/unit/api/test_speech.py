@@ -38,6 +38,7 @@ class StepTts(FakeTts):
         self.steps = asyncio.Semaphore(0)
         self.waiting = asyncio.Event()
         self.closed = 0
+        self.stopped = asyncio.Event()
         self.fails_at: int | None = None
         self._rates = rates
 
@@ -53,6 +54,7 @@ class StepTts(FakeTts):
             yield SpeechChunk(pcm=np.full(rate, 1000, dtype=np.int16), sample_rate=rate)
         except (asyncio.CancelledError, GeneratorExit):
             self.closed += 1
+            self.stopped.set()
             raise
 
 
