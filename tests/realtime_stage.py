@@ -227,7 +227,7 @@ class RealtimeStage:
     def types(self, *, start: int = 0) -> list[str]:
         """In order; deltas of one kind that follow each other count once."""
         kinds = [seen.event["type"] for seen in self.seen[start:]]
-        merged = []
+        merged: list[str] = []
         for kind in kinds:
             if not (kind.endswith(".delta") and kind in merged[-2:]):
                 merged.append(kind)

@@ -114,20 +114,20 @@ class Requests:
 
     def _commit(self, received_s: float) -> None:
         """What comes behind it waits until the turn's words are known, so that items keep the order in which they were told."""
-        pending_s = max(0.0, received_s - self._turns.mark_s)
+        pending_s = self._turns.pending_s(received_s)
         if pending_s < MIN_COMMIT_S:
             raise EventError(
                 f"Error committing input audio buffer: buffer too small. Expected at least {MIN_COMMIT_S * 1000:.0f}ms of "
                 f"audio, but buffer only has {pending_s * 1000:.2f}ms of audio.",
                 code="input_audio_buffer_commit_empty",
             )
-        self._connection.session.commit_input(SPEAKER)
+        self._turns.commit(received_s)
         if self._turns.awaits_words:
             self._connection.transport.hold()
 
     def _clear(self, received_s: float) -> None:
         self._connection.session.clear_input(SPEAKER)
-        self._turns.mark_s = received_s
+        self._turns.clear(received_s)
         self._connection.send("input_audio_buffer.cleared")
 
     # ------------------------------------------------------------ items

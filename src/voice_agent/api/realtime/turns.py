@@ -20,7 +20,8 @@ NOT_UNDERSTOOD = {"type": "transcription_error", "code": "transcription_failed",
 
 @dataclass(slots=True)
 class _Turn:
-    """`told`: speech_started was sent; `committed`: the item was. `transcribed` is the sum of the deltas."""
+    """`told`: speech_started was sent; `committed`: the item was. `transcribed` is the sum of the deltas, `by_hand_s` how much
+    audio the client has committed."""
 
     item_id: str = ""
     started_at: float = 0.0
@@ -28,6 +29,7 @@ class _Turn:
     told: bool = False
     committed: bool = False
     transcribed: str = ""
+    by_hand_s: float | None = None
 
 
 class Turns:
@@ -36,13 +38,20 @@ class Turns:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._turn = _Turn()
-        self.mark_s = 0.0
-        """How much audio had come when the last turn was settled; what came since is not committed."""
+        self._mark_s = 0.0  # how much audio had come when the last turn was settled; what came since is not committed
 
     @property
     def awaits_words(self) -> bool:
         """It was committed by hand; its transcript is being made."""
         return self._turn.committed
+
+    def pending_s(self, received_s: float) -> float:
+        """Audio that is not committed, of all that has come."""
+        return max(0.0, received_s - self._mark_s)
+
+    def clear(self, received_s: float) -> None:
+        """What has come is withdrawn."""
+        self._mark_s = received_s
 
     # ------------------------------------------------------------ speech
 
@@ -117,8 +126,15 @@ class Turns:
 
     # ------------------------------------------------------------ the end
 
+    def commit(self, received_s: float) -> None:
+        """The client ends the turn. It is acknowledged at once, the transcript follows."""
+        seconds, self._mark_s = self.pending_s(received_s), received_s
+        self._connection.session.commit_input(SPEAKER)
+        if self._turn.committed:  # its words are not known yet
+            self._turn.by_hand_s = seconds
+
     def committed_by_hand(self) -> None:
-        """It is acknowledged at once, the transcript follows."""
+        """As the session says."""
         item_id = self._connection.session.machine.speaker(SPEAKER).item_id
         if item_id != self._turn.item_id:
             self._turn = _Turn(item_id=item_id)
@@ -154,7 +170,7 @@ class Turns:
         """How long it was, as far as that is known."""
         turn = self._turn
         said_s = turn.stopped_at - turn.started_at
-        return said_s if said_s > 0.0 else max(0.0, self._connection.transport.received_s - self.mark_s)
+        return said_s if turn.by_hand_s is None else turn.by_hand_s
 
     def discarded(self, effect: do.DiscardTurn) -> None:
         """It was no turn. An item that was told already is taken back."""
@@ -174,8 +190,9 @@ class Turns:
             self._connection.send("conversation.item.deleted", item_id=name)
 
     def _settled(self) -> None:
+        if self._turn.by_hand_s is None:
+            self._mark_s = self._connection.transport.received_s
         self._turn = _Turn()
-        self.mark_s = self._connection.transport.received_s
         self._connection.transport.release()
 
     # ------------------------------------------------------------ silence
