@@ -13,7 +13,7 @@ from starlette.responses import Response
 from voice_agent.api.deps import AssemblyDep, SettingsDep
 from voice_agent.api.fields import FieldError
 from voice_agent.api.speaking import RATE, Speech
-from voice_agent.api.streaming import EVENT_STREAM, begun, sse, told
+from voice_agent.api.streaming import EVENT_STREAM, begun, event_stream, sse, told
 from voice_agent.api.usage import spoken_tokens, text_tokens
 from voice_agent.api.voices import resolve_voice
 from voice_agent.audio.encoding import CONTENT_TYPES, AudioFormat
@@ -89,14 +89,14 @@ class SpeechUsage(BaseModel):
 class SpeechDelta(BaseModel):
     """A piece of the audio file, in order."""
 
-    type: Literal["speech.audio.delta"]
+    type: Literal["speech.audio.delta"] = "speech.audio.delta"
     audio: str = Field(description="Base64.")
 
 
 class SpeechDone(BaseModel):
     """The last event. Tokens are estimated from the lengths of text and audio."""
 
-    type: Literal["speech.audio.done"]
+    type: Literal["speech.audio.done"] = "speech.audio.done"
     usage: SpeechUsage
 
 
@@ -106,14 +106,12 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
         "headers": {SPEED_HEADER: {"description": "The speed that was spoken.", "schema": {"type": "number"}}},
         "content": {
             **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in CONTENT_TYPES.values()},
-            EVENT_STREAM: {
-                "schema": {
-                    "type": "string",
-                    "description": "Events `SpeechDelta`, then one `SpeechDone`, as JSON in `data:` lines.",
-                },
-                "example": 'data: {"type":"speech.audio.delta","audio":"//OExAAAAAAAAAAA"}\n\n'
+            EVENT_STREAM: event_stream(
+                SpeechDelta,
+                SpeechDone,
+                example='data: {"type":"speech.audio.delta","audio":"//OExAAAAAAAAAAA"}\n\n'
                 'data: {"type":"speech.audio.done","usage":{"input_tokens":2,"output_tokens":20,"total_tokens":22}}\n\n',
-            },
+            ),
         },
     }
 }
@@ -147,7 +145,7 @@ def _request(body: SpeechBody, engine: TtsModel, settings: Settings, speed: floa
 async def _events(speech: Speech, audio: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     async with contextlib.aclosing(audio):
         async for block in audio:
-            yield sse({"type": "speech.audio.delta", "audio": base64.b64encode(block).decode()})
+            yield sse(SpeechDelta(audio=base64.b64encode(block).decode()).model_dump())
     heard, spoken = text_tokens(speech.request.text), spoken_tokens(speech.samples / RATE)
-    usage = {"input_tokens": heard, "output_tokens": spoken, "total_tokens": heard + spoken}
-    yield sse({"type": "speech.audio.done", "usage": usage})
+    usage = SpeechUsage(input_tokens=heard, output_tokens=spoken, total_tokens=heard + spoken)
+    yield sse(SpeechDone(usage=usage).model_dump())

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import orjson
+from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -111,6 +112,33 @@ async def _first(body: AsyncGenerator[bytes, None]) -> bytes:
 def sse(event: Mapping[str, Any]) -> bytes:
     """One server-sent event, as OpenAI's are: only data."""
     return b"data: " + orjson.dumps(event) + b"\n\n"
+
+
+def event_stream(*events: type[BaseModel], example: str) -> dict[str, Any]:
+    """What an OpenAPI page says of a stream of these events."""
+    data = {
+        "type": "string",
+        "contentMediaType": "application/json",
+        "contentSchema": {"anyOf": [_schema(kind) for kind in events]},
+    }
+    return {"itemSchema": {"type": "object", "properties": {"data": data}, "required": ["data"]}, "example": example}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """With its parts in place: the page's own list of schemas does not know them."""
+    schema = model.model_json_schema()
+    parts = schema.pop("$defs", {})
+
+    def inlined(value: Any) -> Any:
+        if isinstance(value, dict):
+            reference = value.get("$ref")
+            found = parts[reference.rpartition("/")[2]] if isinstance(reference, str) else value
+            return {key: inlined(part) for key, part in found.items()}
+        return [inlined(part) for part in value] if isinstance(value, list) else value
+
+    found = inlined(schema)
+    assert isinstance(found, dict)
+    return found
 
 
 async def told(events: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

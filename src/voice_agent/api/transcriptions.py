@@ -14,10 +14,18 @@ from starlette.responses import PlainTextResponse, Response
 from voice_agent.api.deps import AssemblyDep, SettingsDep
 from voice_agent.api.fields import FieldError
 from voice_agent.api.responses import JsonResponse
-from voice_agent.api.streaming import EVENT_STREAM, ClientGone, begun, sse, told, while_connected
+from voice_agent.api.streaming import EVENT_STREAM, ClientGone, begun, event_stream, sse, told, while_connected
 from voice_agent.api.subtitles import srt, vtt
 from voice_agent.api.transcribing import Recording, Segment, segments
-from voice_agent.api.transcripts import Transcription, VerboseTranscription, stream_usage, transcription, verbose
+from voice_agent.api.transcripts import (
+    TranscriptDelta,
+    TranscriptDone,
+    Transcription,
+    VerboseTranscription,
+    done,
+    transcription,
+    verbose,
+)
 from voice_agent.api.turnstile import Turnstile
 from voice_agent.audio.decoding import decode_audio
 from voice_agent.engines.base import SttModel, VadModel
@@ -83,12 +91,13 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
             "text/plain": {"schema": {"type": "string"}, "example": "Hello there.\n"},
             "application/x-subrip": {"schema": {"type": "string"}, "example": "1\n00:00:00,320 --> 00:00:01,120\nHello there.\n\n"},
             "text/vtt": {"schema": {"type": "string"}, "example": "WEBVTT\n\n00:00:00.320 --> 00:00:01.120\nHello there.\n\n"},
-            EVENT_STREAM: {
-                "schema": {"type": "string", "description": "Events as JSON in `data:` lines."},
-                "example": 'data: {"type":"transcript.text.delta","delta":"Hello there."}\n\n'
+            EVENT_STREAM: event_stream(
+                TranscriptDelta,
+                TranscriptDone,
+                example='data: {"type":"transcript.text.delta","delta":"Hello there."}\n\n'
                 'data: {"type":"transcript.text.done","text":"Hello there.","usage":{"type":"tokens","input_tokens":12,'
                 '"output_tokens":3,"total_tokens":15}}\n\n',
-            },
+            ),
         },
     }
 }
@@ -174,10 +183,9 @@ class _Work:
             said: list[str] = []
             async with contextlib.aclosing(segments(recording, vad=self.vad, stt=self.stt)) as found:
                 async for segment in found:
-                    yield sse({"type": "transcript.text.delta", "delta": " " + segment.text if said else segment.text})
+                    yield sse(TranscriptDelta(delta=" " + segment.text if said else segment.text).model_dump())
                     said.append(segment.text)
-            text = " ".join(said)
-            yield sse({"type": "transcript.text.done", "text": text, "usage": stream_usage(text, recording.duration_s)})
+            yield sse(done(" ".join(said), recording.duration_s).model_dump())
 
     async def _recording(self) -> Recording:
         data = await self.file.read()

@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -70,6 +70,34 @@ class VerboseTranscription(BaseModel):
     usage: DurationUsage
 
 
+class TranscriptDelta(BaseModel):
+    """Words that were recognised since the event before."""
+
+    type: Literal["transcript.text.delta"] = "transcript.text.delta"
+    delta: str
+
+
+class TokenDetails(BaseModel):
+    audio_tokens: int
+    text_tokens: int
+
+
+class TokenUsage(BaseModel):
+    type: Literal["tokens"] = "tokens"
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    input_token_details: TokenDetails
+
+
+class TranscriptDone(BaseModel):
+    """The last event: all of the text."""
+
+    type: Literal["transcript.text.done"] = "transcript.text.done"
+    text: str
+    usage: TokenUsage
+
+
 def transcription(found: Sequence[Segment], duration_s: float) -> Transcription:
     return Transcription(text=_text(found), usage=_usage(duration_s))
 
@@ -87,16 +115,12 @@ def verbose(found: Sequence[Segment], duration_s: float, *, language: str | None
     )
 
 
-def stream_usage(text: str, duration_s: float) -> dict[str, Any]:
-    """Estimated from the lengths: OpenAI's event has no usage by duration."""
+def done(text: str, duration_s: float) -> TranscriptDone:
+    """Tokens are estimated from the lengths: OpenAI's event has no usage by duration."""
     heard, written = heard_tokens(duration_s), text_tokens(text)
-    return {
-        "type": "tokens",
-        "input_tokens": heard,
-        "output_tokens": written,
-        "total_tokens": heard + written,
-        "input_token_details": {"audio_tokens": heard, "text_tokens": 0},
-    }
+    details = TokenDetails(audio_tokens=heard, text_tokens=0)
+    usage = TokenUsage(input_tokens=heard, output_tokens=written, total_tokens=heard + written, input_token_details=details)
+    return TranscriptDone(text=text, usage=usage)
 
 
 def _text(found: Sequence[Segment]) -> str:
