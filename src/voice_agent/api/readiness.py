@@ -45,6 +45,11 @@ class Readiness:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, longest_s)
 
+    @property
+    def loaded(self) -> bool:
+        """Whether the engines are there."""
+        return self._loaded
+
     def reasons(self) -> list[str]:
         """Why no session can begin, in sentences."""
         reasons = [f"{kind}: no engine is ready ({why})" for kind, why in self._missing().items()]

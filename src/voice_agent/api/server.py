@@ -8,6 +8,7 @@ at once.
 import asyncio
 import contextlib
 import errno
+import gc
 import logging
 import socket
 import ssl
@@ -20,6 +21,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from voice_agent.api.http_protocol import BoundedHttpProtocol
+from voice_agent.api.readiness import Readiness
 from voice_agent.api.sessions import SessionRegistry
 from voice_agent.errors import SettingsError
 from voice_agent.settings.tree import ServerSettings
@@ -44,10 +46,14 @@ CONNECTIONS_BESIDES_SESSIONS = 500
 class Server(uvicorn.Server):
     """uvicorn's server with a drain before its shutdown. It ends with exit code 0 on signals: they are how one stops it."""
 
-    def __init__(self, config: uvicorn.Config, *, sessions: SessionRegistry, drain_s: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, sessions: SessionRegistry, drain_s: float, freeze_when: Callable[[], bool] | None = None
+    ) -> None:
+        """`freeze_when` tells when all that stays for good is loaded; see `make_server`."""
         super().__init__(config)
         self._sessions = sessions
         self._drain_s = drain_s
+        self._freeze_when = freeze_when
         self._signals = 0
         self._drain: asyncio.Task[None] | None = None
 
@@ -60,6 +66,10 @@ class Server(uvicorn.Server):
         if self._signals and self._drain is None:
             logging.getLogger(__name__).info("stopping: %d sessions may go on for %g s", len(self._sessions), self._drain_s)
             self._drain = asyncio.create_task(self._sessions.drain(self._drain_s))
+        if self._freeze_when is not None and self._freeze_when():
+            self._freeze_when = None
+            gc.collect()
+            gc.freeze()
         if self._signals > 1:
             self.force_exit = True
         if self.force_exit or (self._drain is not None and self._drain.done()):
@@ -74,8 +84,12 @@ class Server(uvicorn.Server):
                 await self._drain
 
 
-def make_server(app: FastAPI, settings: ServerSettings, *, level: int = logging.WARNING) -> Server:
-    """Raises `SettingsError` for a certificate that cannot be used."""
+def make_server(app: FastAPI, settings: ServerSettings, *, level: int = logging.WARNING, own_process: bool = False) -> Server:
+    """Raises `SettingsError` for a certificate that cannot be used.
+
+    `own_process`: it is what this process is for. Once the engines are loaded, the garbage collector looks at nothing any more
+    that is there by then: modules and engines are 100,000 objects, and to go through them stops every session for 50 ms.
+    """
     sessions = cast(SessionRegistry, app.state.sessions)
     config = uvicorn.Config(
         app,
@@ -108,7 +122,9 @@ def make_server(app: FastAPI, settings: ServerSettings, *, level: int = logging.
             remedy="Check SERVER_TLS_CERT and SERVER_TLS_KEY",
             code="server.certificate",
         ) from error
-    return Server(config, sessions=sessions, drain_s=settings.drain_s)
+    readiness = cast(Readiness, app.state.readiness)
+    freeze_when = (lambda: readiness.loaded) if own_process else None
+    return Server(config, sessions=sessions, drain_s=settings.drain_s, freeze_when=freeze_when)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

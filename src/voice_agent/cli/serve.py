@@ -72,7 +72,7 @@ async def _serve(settings: Settings, keys: "KeyStore", sockets: list[socket.sock
         from voice_agent.api.server import make_server
 
         app = create_app(settings, assembly, keys=keys)
-        server = make_server(app, settings.server)
+        server = make_server(app, settings.server, own_process=True)
         _tell_engines(assembly)
         _tell_addresses(settings, sockets, qr=qr, sessions=app.state.sessions.limit)
         await server.serve(sockets=sockets)

@@ -91,7 +91,7 @@ async def _serve(max_sessions: int) -> None:
     sockets = bind(HOST, 0)
     app = create_app(settings, assembly)
     lag, audio = LagWatch(), FirstAudio(app, assembly.stub_tts)
-    server = make_server(app, settings.server)
+    server = make_server(app, settings.server, own_process=True)
     server.config.loaded_app = audio  # outside of everything that is the server's own
     try:
         async with asyncio.TaskGroup() as group:
