@@ -22,8 +22,8 @@ endif
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
-run: $(RUN_READY) ## hold a conversation on a spoken sample (SAMPLES="a.wav b.wav", ARGS="--output talk.wav")
-	@$(BIN)/voice-agent talk $(addprefix --input ,$(SAMPLES)) $(ARGS)
+run: $(RUN_READY) ## start the server and hold a spoken sample conversation with it (SAMPLES="a.wav b.wav", ARGS="--port 8001")
+	@$(BIN)/voice-agent serve $(addprefix --demo ,$(SAMPLES)) $(ARGS)
 
 test: check ## all checks and all tests (ARGS for pytest)
 	@$(BIN)/voice-agent models fetch --all-embedded

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +13,12 @@ import typer
 from voice_agent.cli.options import SetOption, settings_with
 from voice_agent.cli.output import print_line, print_table
 from voice_agent.cli.starting import assembled
-from voice_agent.errors import SettingsError
+from voice_agent.errors import SettingsError, VoiceAgentError
 from voice_agent.settings import Settings
 
 if TYPE_CHECKING:
+    from uvicorn import Server
+
     from voice_agent.api.keys import KeyStore
     from voice_agent.assembly import Assembly
 
@@ -28,6 +31,10 @@ def serve(
     tls_self_signed: Annotated[
         bool, typer.Option("--tls-self-signed", help="Make a certificate for this network, and show the address as a QR code.")
     ] = False,
+    demo: Annotated[
+        list[Path] | None,
+        typer.Option("--demo", help="When it is ready, say this sound file to it as a client would, and show it. Repeatable."),
+    ] = None,
     assignments: SetOption = None,
 ) -> None:
     """Serve the agent: OpenAI's Realtime protocol and audio routes, on this machine unless told otherwise.
@@ -50,7 +57,7 @@ def serve(
     sockets = bind(settings.server.host, settings.server.port)
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_serve(settings, keys, sockets, qr=tls_self_signed))
+            runner.run(_serve(settings, keys, sockets, qr=tls_self_signed, demo=demo or []))
     finally:
         for sock in sockets:
             sock.close()
@@ -66,7 +73,9 @@ def _with_own_certificate(settings: Settings) -> Settings:
     return settings.model_copy(update={"server": server})
 
 
-async def _serve(settings: Settings, keys: "KeyStore", sockets: list[socket.socket], *, qr: bool) -> None:
+async def _serve(
+    settings: Settings, keys: "KeyStore", sockets: list[socket.socket], *, qr: bool, demo: Sequence[Path]
+) -> None:
     async with assembled(settings) as assembly:
         from voice_agent.api.app import create_app
         from voice_agent.api.server import make_server
@@ -75,9 +84,27 @@ async def _serve(settings: Settings, keys: "KeyStore", sockets: list[socket.sock
         server = make_server(app, settings.server, own_process=True)
         _tell_engines(assembly)
         _tell_addresses(settings, sockets, qr=qr, sessions=app.state.sessions.limit)
-        await server.serve(sockets=sockets)
+        async with asyncio.TaskGroup() as group:
+            showing = group.create_task(_demonstrate(server, settings, sockets, demo)) if demo else None
+            await server.serve(sockets=sockets)
+            if showing is not None:
+                showing.cancel()
     with contextlib.suppress(OSError):
         print_line("stopped", style="dim")
+
+
+async def _demonstrate(server: "Server", settings: Settings, sockets: list[socket.socket], demo: Sequence[Path]) -> None:
+    """A conversation with the server over its own socket. Whatever goes wrong with it, the server goes on."""
+    from voice_agent.cli.talk import talk_to
+
+    while not server.started and not server.should_exit:  # noqa: ASYNC110 - uvicorn tells it no other way
+        await asyncio.sleep(0.02)
+    scheme = "wss" if settings.server.tls_cert is not None else "ws"
+    try:
+        await talk_to(f"{scheme}://127.0.0.1:{sockets[0].getsockname()[1]}", demo, insecure=True)
+    except VoiceAgentError as error:
+        sys.stderr.write(f"warning: the demonstration ended: {error}\n")
+    print_line("The server goes on; Ctrl-C ends it.", style="dim")
 
 
 # ---------------------------------------------------------------- what is told at the start

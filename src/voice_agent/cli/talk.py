@@ -112,6 +112,12 @@ async def _talk(
         await _talk_here(settings, plan, recording, screen)
 
 
+async def talk_to(url: str, inputs: Sequence[Path], *, insecure: bool = False) -> None:
+    """Says sound files to a running server, and shows the conversation."""
+    server = Server(url=url, key="", insecure=insecure, voice=None)
+    await _talk(None, server, inputs, [], None, None, as_json=False)
+
+
 def _check_texts(texts: Sequence[str]) -> None:
     for text in texts:
         if not text.strip():
