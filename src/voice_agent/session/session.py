@@ -177,8 +177,16 @@ class Session:
         heard = self._playout.heard_at(item.reply_id, audio_end_ms)
         if heard is None:
             return audio_end_ms
-        self._submit(on.ItemTruncated(item_id=item_id, heard=heard[0]))
+        if self._playout.rewind(item.reply_id, heard[1]):  # it waits to go on: then from there
+            self._submit(on.PlayoutAdvanced(reply_id=item.reply_id, heard=heard[0]))
+        else:
+            self._submit(on.ItemTruncated(item_id=item_id, heard=heard[0]))
         return heard[1]
+
+    @property
+    def playout_ms(self) -> int:
+        """Where in the current reply's audio playing goes on."""
+        return self._playout.cursor_ms
 
     def say(self, text: str) -> None:
         """Has the agent say this, if nobody speaks and no reply is on its way. For a greeting call it before or after `run`."""
@@ -435,6 +443,8 @@ class Session:
     ) -> LlmRequest:
         settings, asked = self.settings, options if options is not None else ReplyOptions()
         messages = build_messages(self.machine.transcript, settings.prompt, pending=pending, instructions=instructions, idle=idle)
+        if asked.context is not None:
+            messages = (messages[0], *asked.context)
         return LlmRequest(
             messages=messages,
             session=self.session_id,
