@@ -1,4 +1,4 @@
-"""Writes the generated parts of docs/reference/: settings, commands, what stands in an event log.
+"""Writes the generated parts of docs/reference/: settings, commands, routes, what stands in an event log.
 
 python scripts/reference_pages.py
 
@@ -118,12 +118,62 @@ def _kind(kind: type) -> tuple[str, ...]:
     return f"`{kind.__name__}`", names, said
 
 
+# ---------------------------------------------------------------- HTTP
+
+
+def http_part() -> str:
+    """Every route of the server with its parameters and its answers, out of the OpenAPI page."""
+    from voice_agent.api.app import create_app
+    from voice_agent.assembly import Assembly
+    from voice_agent.models import ModelStore
+    from voice_agent.settings import Settings
+
+    settings = Settings()
+    page = create_app(settings, Assembly(settings, ModelStore(Path("models")))).openapi()
+    lines: list[str] = []
+    for path, operations in page["paths"].items():
+        for method, operation in operations.items():
+            lines += [*_operation(f"{method.upper()} {path}", operation), ""]
+    return "\n".join(lines)
+
+
+def _operation(name: str, operation: dict[str, Any]) -> Iterator[str]:
+    yield from (f"## `{name}`", "", operation["summary"] + ".")
+    if text := " ".join(operation.get("description", "").split()):
+        yield from ("", text)
+    rows = [
+        (f"`{parameter['name']}`", parameter["in"], " ".join(parameter.get("description", "").split()))
+        for parameter in operation.get("parameters", [])
+    ]
+    if rows:
+        yield from ("", *table(("parameter", "in", "meaning"), rows))
+    answers = [(status, _answer(answer)) for status, answer in sorted(operation["responses"].items()) if status not in COMMON]
+    yield from ("", *table(("status", "answer"), answers))
+
+
+COMMON = ("400", "401", "429", "default")
+"""Answers that (nearly) every route has; the page tells them once."""
+
+
+def _answer(answer: dict[str, Any]) -> str:
+    """What it says about itself and what it holds."""
+    said = answer["description"].replace("Successful Response", "").rstrip(".")
+    held = [_content(kind, content) for kind, content in answer.get("content", {}).items()]
+    return ": ".join(filter(None, (said, ", ".join(held))))
+
+
+def _content(kind: str, content: dict[str, Any]) -> str:
+    schema = content.get("schema", {}).get("$ref", "")
+    return f"`{schema.rpartition('/')[2]}`" if schema else kind
+
+
 # ---------------------------------------------------------------- pages
 
 PAGES: dict[str, Callable[[], str]] = {
     "settings.md": settings_part,
     "cli.md": commands_part,
     "event-log.md": events_part,
+    "http-api.md": http_part,
 }
 
 

@@ -12,7 +12,7 @@ from voice_agent.api.errors import known_error
 from voice_agent.api.openapi import ErrorAnswer
 from voice_agent.api.own.schemas import FetchStatus
 from voice_agent.assembly import Assembly
-from voice_agent.errors import InputError, ModelError
+from voice_agent.errors import AccessError, InputError
 from voice_agent.models import ModelState
 from voice_agent.models.progress import ignore
 
@@ -90,11 +90,11 @@ router = APIRouter(tags=["configuration"])
         200: {"model": FetchStatus, "description": "They are there already."},
         202: {"description": "They are on their way; `/api/status` tells how far."},
         404: {"model": ErrorAnswer, "description": "The catalogue has no model of this name."},
-        503: {"model": ErrorAnswer, "description": "Fetching is switched off (MODELS_OFFLINE)."},
+        403: {"model": ErrorAnswer, "description": "Fetching is switched off (MODELS_OFFLINE)."},
     },
 )
 async def fetch_model(
-    name: Annotated[str, Path(max_length=100, examples=["whisper-base"])],
+    name: Annotated[str, Path(max_length=100, description="As `voice-agent models list` shows it.", examples=["whisper-base"])],
     assembly: AssemblyDep,
     fetches: FetchesDep,
     response: Response,
@@ -108,7 +108,7 @@ async def fetch_model(
         response.status_code = 200
         return FetchStatus(model=name, state="present", progress=1.0)
     if store.offline:
-        raise ModelError(
+        raise AccessError(
             f"{name} is not on this machine, and fetching is switched off", remedy="Unset MODELS_OFFLINE", code="model.offline"
         )
     fetches.start(name)

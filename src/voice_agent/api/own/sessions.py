@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, TypeAlias, cast
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Response
 from fastapi.requests import HTTPConnection
 from fastapi.responses import StreamingResponse
 
@@ -25,9 +25,11 @@ def _book(connection: HTTPConnection) -> SessionBook:
 
 BookDep = Annotated[SessionBook, Depends(_book)]
 
-SessionId = Annotated[str, Path(max_length=100, examples=[SESSION_ID])]
+SessionId = Annotated[str, Path(max_length=100, description="As `session.created` tells it.", examples=[SESSION_ID])]
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]
+
+OTHER_METHODS = ("HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 
 NOT_THERE: Responses = {404: {"model": ErrorAnswer, "description": "There is no such session, or it is forgotten."}}
 NOT_YOURS: Responses = {403: {"model": ErrorAnswer, "description": "Another key holds the session."}}
@@ -59,6 +61,12 @@ async def end_session(session_id: SessionId, book: BookDep, sessions: SessionsDe
     check_ending(caller, watch.live.caller)
     await sessions.end(session_id)
     return SessionEnded(id=session_id)
+
+
+@router.api_route("/api/sessions/{session_id}", methods=list(OTHER_METHODS), include_in_schema=False)
+async def not_this_way() -> None:
+    """The router by itself would name only one of the two methods."""
+    raise HTTPException(405, headers={"Allow": "DELETE, GET"})
 
 
 @router.get(

@@ -165,4 +165,4 @@ class TestFetching:
     async def test_where_fetching_is_switched_off(self) -> None:
         async with http(served()) as client:
             answer = await client.post("/api/models/whisper-base/fetch")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model.offline")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model.offline")

@@ -88,6 +88,13 @@ class TestReading:
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
 
 
+async def test_another_method_is_told_which_there_are() -> None:
+    async with http(served()) as client:
+        answer = await client.put("/api/sessions/sess_nobody")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET")
+    assert answer.json()["error"]["code"] == "method_not_allowed"
+
+
 class TestEnding:
     async def test_the_client_is_disconnected(self) -> None:
         app = served()
