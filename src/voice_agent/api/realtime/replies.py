@@ -93,13 +93,13 @@ class Replies:
             self._say(event.text)
 
     def _say(self, text: str) -> None:
-        if text and self._response is not None and self._response.open:
+        if text and self._response is not None and self._response.open and not self._waits:
             self._open_message(self._response)
             self._response.say(text)
 
     def audio(self, data: bytes) -> None:
         """In wire format; the session lets out only what may be heard."""
-        if self._response is not None and self._response.open and not self._silenced:
+        if self._response is not None and self._response.open and not self._silenced and not self._waits:
             self._open_message(self._response)
             self._response.play(data)
 
@@ -126,7 +126,7 @@ class Replies:
     def go_on(self) -> None:
         """It was no interruption. The rest is another response, with an item that is a piece of the reply's."""
         response, session = self._response, self._connection.session
-        if not self._silenced or response is None:
+        if not self._silenced or self._waits or response is None:
             return
         self._silenced = self._written = False
         heard, written = session.machine.reply.heard, session.machine.reply.written
@@ -162,14 +162,16 @@ class Replies:
     def _complete(self) -> None:
         """Once everything is made and has left; calls of functions come before the former."""
         made = self._generated_id == self._reply_id or self._failure
-        if self._response is not None and self._reply_id and self._written and made and not self._silenced:
+        if self._response is not None and self._reply_id and self._written and made and not (self._silenced or self._waits):
             self._close(self._response, "failed" if self._failure else "completed", error=self._failure)
 
     def recorded(self, effect: do.RecordReply) -> None:
         """The reply is over. If it was told completely it need not have been heard completely: the client truncates it."""
         if effect.reply_id != self._reply_id or self._response is None:
             return
-        if effect.failed:
+        if self._waits:
+            pass  # its response is over; the open one is the next reply's, asked for while this one was still playing
+        elif effect.failed:
             self._close(self._response, "failed", error=effect.failed, heard=effect.heard)
         elif effect.interrupted:
             reason = "client_cancelled" if self._by_client else "turn_detected"
