@@ -10,6 +10,7 @@ import pytest
 import requests
 import schemathesis
 from schemathesis import Case
+from schemathesis.config import CacheConfig, SchemathesisConfig
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -41,7 +42,10 @@ CHECKS = [
     response_schema_conformance,
 ]
 
-schema = schemathesis.openapi.from_dict(create_app(Settings(), fake_assembly()).openapi())
+schema = schemathesis.openapi.from_dict(
+    create_app(Settings(), fake_assembly()).openapi(),
+    config=SchemathesisConfig(cache=CacheConfig(enabled=False)),  # no folder of its own beside the sources
+)
 
 
 @pytest.fixture(scope="module")
