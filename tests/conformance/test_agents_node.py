@@ -15,6 +15,9 @@ CLIENT = "@openai/agents-realtime (Node)"
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden" / "realtime").glob("*.json"))
 
+UNKNOWN_TO_IT = ("input_audio_buffer.timeout_triggered",)
+"""Events of the protocol that this client has no schema for."""
+
 INSTALLING = pytest.mark.timeout(int(node_client.INSTALL_S + node_client.RUN_S))
 """Whichever test is the first installs the client, once per machine."""
 
@@ -65,8 +68,13 @@ def test_barge_in_and_tool(scripted: str, clips: dict[str, str]) -> None:
 
 
 @INSTALLING
-@pytest.mark.parametrize("file", GOLDEN, ids=lambda file: str(file.stem))
-def test_it_takes_every_event_of_recorded_talks(file: Path) -> None:
-    [result] = node_client.run("replay.mjs", str(file)).values()
-    assert result["refused"] == []
-    assert result["taken"] == result["events"]
+def test_it_takes_every_event_of_recorded_talks() -> None:
+    assert GOLDEN
+    results = node_client.run("replay.mjs", *map(str, GOLDEN))
+    refused = {Path(file).stem: why for file, result in results.items() if (why := _unexpected(result["refused"]))}
+    assert refused == {}
+    assert all(result["taken"] == result["events"] for result in results.values())
+
+
+def _unexpected(refused: list[str]) -> list[str]:
+    return [why for why in refused if not any(name in why for name in UNKNOWN_TO_IT)]

@@ -185,3 +185,14 @@ async def test_barge_in_and_tool(scripted: str) -> None:
         assert done.response.output[0].content[0].transcript == script.LAMP
         calls = [event for event in talk.told.events if event.type == "response.function_call_arguments.done"]
         assert len(calls) == 1
+
+
+async def test_a_response_asked_for_while_the_last_one_is_still_played(scripted: str) -> None:
+    async with talking(scripted) as talk:
+        for _ in range(2):
+            await talk.write("My name is Jennifer.")
+            await talk.connection.response.create()
+            done = await talk.until("response.done")
+            [spoken] = done.response.output
+            assert spoken.content[0].transcript == script.GREETING
+            assert talk.audio_s(spoken.id) > 1.0

@@ -1,5 +1,6 @@
 // Feeds recorded server events to a whole session of @openai/agents-realtime, and to its parser.
-// node replay.mjs FILE...  Each file holds a JSON list of events. Prints, as one line of JSON, what became of each file.
+// node replay.mjs FILE...  Each holds {"script": [{"from": "server", "event": ...}, ...]}. Prints, as one line of JSON, what became
+// of each file.
 import { readFileSync } from 'node:fs';
 
 import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession } from '@openai/agents-realtime';
@@ -53,6 +54,7 @@ async function replay(events) {
 
 const results = {};
 for (const file of process.argv.slice(2)) {
-  results[file] = await replay(JSON.parse(readFileSync(file, 'utf8')));
+  const { script } = JSON.parse(readFileSync(file, 'utf8'));
+  results[file] = await replay(script.filter(({ from }) => from === 'server').map(({ event }) => event));
 }
 console.log(JSON.stringify(results));
