@@ -4,8 +4,9 @@ One `Assembly` per process. Engines are loaded once, when first needed, and shar
 """
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -177,6 +178,22 @@ class Assembly:
             recorder=recorder,
             transcript=transcript,
         )
+
+    @contextlib.asynccontextmanager
+    async def recorder(self, session_id: str, settings: SessionSettings | None = None) -> AsyncIterator[Recorder | None]:
+        """For a session's event log, if logs are wanted (LOG_EVENTS_DIR); it is complete when the block ends."""
+        log = self.settings.log
+        if log.events_dir is None:
+            yield None
+            return
+        from voice_agent.session.recording import open_recorder
+
+        wanted = settings if settings is not None else session_settings(self.settings)
+        handle = open_recorder(Path(log.events_dir), session_id, wanted.conversation, content=log.content)
+        try:
+            yield handle.record
+        finally:
+            await handle.aclose()
 
     async def aclose(self) -> None:
         """Ends all engines."""

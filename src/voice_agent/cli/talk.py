@@ -166,29 +166,18 @@ async def _session(assembly: "Assembly", transport: "Transport", screen: "Screen
     director = Director(screen)
     settings = assembly.settings
     session_id = uuid.uuid4().hex[:12]
-    recorder = None
-    if settings.log.events_dir:
-        from voice_agent.assembly import session_settings
-        from voice_agent.session.recording import open_recorder
-
-        recorder = open_recorder(
-            Path(settings.log.events_dir), session_id, session_settings(settings).conversation, content=settings.log.content
-        )
-    session = await assembly.session(
-        session_id, transport, observer=director.observe, recorder=recorder.record if recorder is not None else None
-    )
-    screen.engines(session.engines.names(), assembly.states())
-    director.conversation = HereConversation(session)
-    running = asyncio.ensure_future(session.run())
-    if settings.conversation.greeting:
-        session.say(settings.conversation.greeting)
-    try:
-        yield director
-    finally:
-        await session.aclose()
-        await running
-        if recorder is not None:
-            await recorder.aclose()
+    async with assembly.recorder(session_id) as recorder:
+        session = await assembly.session(session_id, transport, observer=director.observe, recorder=recorder)
+        screen.engines(session.engines.names(), assembly.states())
+        director.conversation = HereConversation(session)
+        running = asyncio.ensure_future(session.run())
+        if settings.conversation.greeting:
+            session.say(settings.conversation.greeting)
+        try:
+            yield director
+        finally:
+            await session.aclose()
+            await running
 
 
 # ---------------------------------------------------------------- on a server

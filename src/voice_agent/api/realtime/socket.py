@@ -60,17 +60,23 @@ async def realtime(
             outbox=outbox,
             with_extensions=extensions,
         )
-        session = await assembly.session(
-            live.session_id,
-            adapter.transport,
-            observer=_all_of([adapter.observe, observe_session(metrics), watch.observe]),
-            settings=adapter.settings(),
-            engines=engines,
-        )
-        live.session = session
-        await socket.accept(subprotocol=PROTOCOL if PROTOCOL in socket.scope.get("subprotocols", []) else None)
-        adapter.attach(session)
-        await _serve(socket, live, session, adapter, outbox)
+        settings = adapter.settings()
+        async with assembly.recorder(live.session_id, settings) as recorder:
+            session = await assembly.session(
+                live.session_id,
+                adapter.transport,
+                observer=_all_of([adapter.observe, observe_session(metrics), watch.observe]),
+                recorder=recorder,
+                settings=settings,
+                engines=engines,
+            )
+            live.session = session
+            await socket.accept(subprotocol=PROTOCOL if PROTOCOL in socket.scope.get("subprotocols", []) else None)
+            adapter.attach(session)
+            greeting = assembly.settings.conversation.greeting
+            if greeting and config.type == "realtime":
+                session.say(greeting)
+            await _serve(socket, live, session, adapter, outbox)
 
 
 def _first_config(model: str, intent: str | None) -> SessionConfig:
