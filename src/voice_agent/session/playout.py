@@ -276,6 +276,16 @@ class Playout:
         ends = [word.end_char for word in spoken.words if word.end <= position]
         return spoken.text[: ends[-1]] if ends else "", min(milliseconds, spoken.samples * 1000 // self.rate)
 
+    def word_times(self, reply_id: int, start_char: int, end_char: int) -> list[tuple[str, int, int]]:
+        """The words of this part of a reply's text: each with its start and end in the reply's audio, in milliseconds."""
+        spoken, times, before = self._remembered.get(reply_id, _Spoken()), [], start_char
+        for word in spoken.words:
+            if start_char < word.end_char <= end_char:
+                text = spoken.text[before : word.end_char].strip()
+                times.append((text, word.start * 1000 // self.rate, word.end * 1000 // self.rate))
+                before = word.end_char
+        return times
+
     def heard_text(self) -> str:
         """The reply's text up to the last word that was heard completely."""
         return self._spoken.text[: self._spoken.words[self._heard_words - 1].end_char] if self._heard_words else ""

@@ -188,6 +188,10 @@ class Session:
         """Where in the current reply's audio playing goes on."""
         return self._playout.cursor_ms
 
+    def word_times(self, reply_id: int, start_char: int, end_char: int) -> list[tuple[str, int, int]]:
+        """The words of this part of a reply's text, with start and end in its audio, in milliseconds."""
+        return self._playout.word_times(reply_id, start_char, end_char)
+
     def say(self, text: str) -> None:
         """Has the agent say this, if nobody speaks and no reply is on its way. For a greeting call it before or after `run`."""
         self._inbox.post(on.SayRequested(text=text))

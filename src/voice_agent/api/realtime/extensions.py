@@ -41,13 +41,22 @@ class TurnTranscript(Extension):
     language: str
 
 
+class HeardWord(Extension):
+    """Times are in the item's audio."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
 class Heard(Extension):
-    """The reply's words that have been heard, all of them, by the server's reckoning."""
+    """The item's words that have been heard by the server's reckoning: all of them as text, the new ones with their times."""
 
     type: Literal["voice_agent.heard"] = "voice_agent.heard"
     response_id: str
     item_id: str
     text: str
+    words: list[HeardWord]
 
 
 class PlayoutPaused(Extension):

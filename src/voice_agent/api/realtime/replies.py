@@ -28,6 +28,7 @@ class Replies:
         self._reply_id = 0
         self._item_id = ""  # of the reply
         self._start_char = 0  # of the reply's text: where the response's begins
+        self._heard_chars = 0  # of the reply's text
         self._written = False  # all audio has left
         self._generated_id = 0  # the newest reply of which everything is made
         self._failure = ""
@@ -83,7 +84,8 @@ class Replies:
         if not self._waits:
             self._open(ResponseParams())
         self._waits = self._written = self._silenced = False
-        self._reply_id, self._item_id, self._start_char, self._failure = reply_id, reply.item_id, 0, ""
+        self._reply_id, self._item_id, self._failure = reply_id, reply.item_id, ""
+        self._start_char = self._heard_chars = 0
         self._say(reply.written)
 
     # ------------------------------------------------------------ what is said
@@ -224,10 +226,16 @@ class Replies:
     # ------------------------------------------------------------ what is ours
 
     def advanced(self, event: on.PlayoutAdvanced) -> None:
-        if event.reply_id == self._reply_id:
-            text = event.heard[self._start_char :].lstrip()
-            name = self._connection.items.last_name(self._item_id)
-            self._connection.extend(ext.Heard(response_id=self.response_id, item_id=name, text=text))
+        """More of the reply has been heard, or less, when the client has said so."""
+        if event.reply_id != self._reply_id:
+            return
+        connection, name = self._connection, self._connection.items.last_name(self._item_id)
+        start_ms, _ = connection.items.audio_of(name)
+        times = connection.session.word_times(event.reply_id, max(self._heard_chars, self._start_char), len(event.heard))
+        self._heard_chars = len(event.heard)
+        words = [ext.HeardWord(text=text, start_ms=start - start_ms, end_ms=end - start_ms) for text, start, end in times]
+        text = event.heard[self._start_char :].lstrip()
+        connection.extend(ext.Heard(response_id=self.response_id, item_id=name, text=text, words=words))
 
     def paused(self) -> None:
         self._connection.extend(ext.PlayoutPaused(response_id=self.response_id))

@@ -11,7 +11,7 @@ import orjson
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 
 from voice_agent.errors import InputError
-from voice_agent.transports.realtime.config import FunctionTool, MaxTokens, Modalities, Part, ToolChoice
+from voice_agent.transports.realtime.config import MAX_SHOWN, FunctionTool, MaxTokens, Modalities, Part, ToolChoice
 
 MAX_AUDIO_BASE64 = 20 * 1024 * 1024
 """Characters of one append: 15 MiB of audio in base64, as OpenAI allows."""
@@ -319,9 +319,9 @@ def _checked(adapter: TypeAdapter[E], data: dict[str, Any], event_id: str | None
         if first["type"] == "union_tag_invalid" and not first["loc"]:
             shown = str(data["type"])[:100]
             raise EventError(f"Invalid value: {shown!r} is no event type", param="type", event_id=event_id) from None
-        path = ".".join(str(step) for step in first["loc"][1:] or first["loc"])
+        path = ".".join(str(step) for step in first["loc"][1:] or first["loc"])[:MAX_SHOWN]
         code = "missing_required_parameter" if first["type"] == "missing" else None
-        raise EventError(f"Invalid value for {path}: {first['msg']}", code=code, param=path, event_id=event_id) from None
+        raise EventError(f"Invalid value for {path}: {first['msg'][:MAX_SHOWN]}", code=code, param=path, event_id=event_id) from None
 
 
 def _too_deep(value: Any, left: int) -> bool:

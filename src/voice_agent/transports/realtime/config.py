@@ -21,6 +21,9 @@ MAX_CONFIG = 256 * 1024
 
 DEFAULT_MODEL = "voice-agent"
 
+MAX_SHOWN = 300
+"""Characters of what a client has sent that come back in an error."""
+
 
 class Part(BaseModel):
     """Unknown fields are ignored: newer clients may send what we do not know."""
@@ -284,5 +287,5 @@ def _known_aliases(update: dict[str, Any]) -> dict[str, Any]:
 def _config_error(error: ValidationError) -> ConfigError:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     tags = {"audio/pcm", "audio/pcmu", "audio/pcma", "server_vad", "semantic_vad", "constrained-int", "ToolChoiceFunction"}
-    path = ".".join(str(step) for step in ("session", *first["loc"]) if step not in tags)
-    return ConfigError(f"Invalid value for {path}: {first['msg']}", path)
+    path = ".".join(str(step) for step in ("session", *first["loc"]) if step not in tags)[:MAX_SHOWN]
+    return ConfigError(f"Invalid value for {path}: {first['msg'][:MAX_SHOWN]}", path)

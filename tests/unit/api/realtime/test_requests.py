@@ -531,17 +531,3 @@ def test_a_session_that_only_writes_down() -> None:
     assert not talk.responses()
     assert talk.seen[0].event["session"]["object"] == "realtime.transcription_session"
     assert talk.history() == [("user", "one two three")]
-
-
-def test_extensions_come_only_when_asked_for() -> None:
-    async def script(talk: RealtimeStage) -> None:
-        await talk.says(1.2)
-        await talk.until("response.done")
-        await asyncio.sleep(5.0)
-
-    plain = perform(lambda: RealtimeStage(["one two three"]), script)
-    assert not [kind for kind in plain.types() if kind.startswith("voice_agent")]
-    extended = perform(lambda: RealtimeStage(["one two three"], extensions=True), script)
-    ours = {kind for kind in extended.types() if kind.startswith("voice_agent")}
-    assert ours >= {"voice_agent.state", "voice_agent.partial", "voice_agent.turn", "voice_agent.heard", "voice_agent.reply"}
-    assert extended.of("voice_agent.heard")[-1]["text"] == extended.history()[1][1]
