@@ -35,7 +35,7 @@ def reply_to(request: Received) -> Reply:
     last = request.json["messages"][-1]
     text = _text(last).lower()
     if last["role"] == "tool":
-        return speaks(LAMP if text == TOOL_OUTPUT else f"The tool said {text}")
+        return speaks(LAMP if text.strip('"') == TOOL_OUTPUT else f"The tool said {text}")  # some clients send it as JSON
     if "living" in text and request.json.get("tools"):
         return _calls_tool()
     if "without end" in text:  # its generation is still going on when it is interrupted
@@ -63,16 +63,16 @@ def _calls_tool() -> Reply:
     return Reply(events=events)
 
 
-def check_history(turns: list[tuple[str, str]]) -> None:
+def check_history(turns: list[tuple[str, str]], *, cuts: bool = True) -> None:
     """What a client must hold after the talk in which the story is interrupted and the lamp is switched on: role, or name of
-    the tool, and text."""
+    the tool, and text. Not all clients take over (`cuts`) what was heard of the story."""
     roles, texts = zip(*turns, strict=True)
     assert roles == ("user", "assistant", "user", "assistant", "user", TOOL, "assistant")
     question, story, where, room, lamp, output, done = texts
     assert plain(question) == "tell me a story"
     assert story
     assert plain(STORY).startswith(plain(story))
-    assert len(story) < len(STORY) / 4, "only what was heard stays"
+    assert len(story) < len(STORY) / 4 or not cuts, "only what was heard stays"
     assert plain("is the second one") in plain(where)  # it may hear a word before it: the first one is spoken softly
     assert "turn on the living room" in plain(lamp)  # the recogniser is not sure that it is no lamb
     assert (plain(room), output, plain(done)) == (plain(ROOM), TOOL_OUTPUT, plain(LAMP))

@@ -88,6 +88,10 @@ async def main() -> None:
         report.tell("tool")
         return task.tool["output"]
 
+    def note_truncation(event: dict[str, Any]) -> None:
+        if event["type"] == "conversation.item.truncated":
+            report.truncated_ms.append(event["audio_end_ms"])
+
     model = openai.realtime.RealtimeModel(base_url=f"{task.url}/v1", api_key="none needed", model="voice-agent")
     session: AgentSession[None] = AgentSession(llm=model, vad=None, aec_warmup_duration=None)
     ear = Ear()
@@ -96,6 +100,7 @@ async def main() -> None:
     session.on("conversation_item_added", lambda event: report.tell("finished" if event.item.role == "assistant" else "heard"))
     agent = Agent(instructions="Answer in one short sentence.", tools=[switch_lamp])
     await session.start(agent, record=False)
+    agent.realtime_llm_session.on("openai_server_event_received", note_truncation)
     microphone = Microphone(ear.put)
     speaking = asyncio.create_task(microphone.run())
 

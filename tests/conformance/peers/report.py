@@ -1,4 +1,5 @@
-"""What a peer's script tells the test, and the person who talks to it. Runs in the peer's own environment: standard library only."""
+"""What a peer's script tells the test, and the person who talks to it. It runs in the peer's own environment, so it needs the
+standard library only."""
 
 import asyncio
 import json
@@ -31,6 +32,7 @@ class Report:
         self.tool_runs: list[dict[str, Any]] = []
         self.errors: list[str] = []
         self.interruptions = 0
+        self.truncated_ms: list[int] = []
         self.measured_s: dict[str, float] = {}
         self._told: list[tuple[float, str]] = []
         self._place = 0
@@ -55,7 +57,7 @@ class Report:
             raise AssertionError(f"{name} never came; told so far: {[name for _, name in self._told]}, {self.errors}") from None
 
     def print(self) -> None:
-        names = ("history", "tool_runs", "errors", "interruptions", "measured_s")
+        names = ("history", "tool_runs", "errors", "interruptions", "truncated_ms", "measured_s")
         print(json.dumps({name: getattr(self, name) for name in names}), flush=True)
 
 
