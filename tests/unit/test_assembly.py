@@ -1,5 +1,6 @@
 """What the assembly makes of the settings."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,15 @@ async def test_no_event_log_is_written_unless_it_is_wanted() -> None:
         assert recorder is None
 
 
-async def test_an_event_log_is_complete_when_the_session_is_over(tmp_path: Path) -> None:
+def test_an_event_log_is_complete_when_the_session_is_over(tmp_path: Path) -> None:
     assembly = fake_assembly(settings(log__events_dir=str(tmp_path)))
 
-    async with assembly.recorder("s1") as recorder:
-        assert recorder is not None
-        recorder(1.0, SpeakerJoined(speaker="user"), [])
+    async def record() -> None:
+        async with assembly.recorder("s1") as recorder:
+            assert recorder is not None
+            recorder(1.0, SpeakerJoined(speaker="user"), [])
 
+    asyncio.run(record())
     (log,) = tmp_path.glob("*.jsonl")
     reader = LogReader(log)
     assert reader.header.session == "s1"
