@@ -203,6 +203,7 @@ class RealtimeTransport:
             self._played, self._since = position, now
         self._written += pcm.size
         self._on_audio(self._encoder.encode(pcm))
+        await asyncio.sleep(0)  # it leaves before more of the reply is encoded
 
     def end(self) -> None:
         if tail := self._encoder.finish():
