@@ -78,7 +78,7 @@ def footprint(one: Talk, many: Talk, silence: Silence) -> list[Figure]:
             _percent(silence.cores, silence.sessions),
             silence.sessions,
             at_most=SILENT_PERCENT,
-            note="microphone open",
+            note="microphone open, a room at -50 dBFS",
         ),
         total(
             "... that sends nothing",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
@@ -40,20 +41,20 @@ SESSION = {
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What every client says: `speech` as ready frames, and `silence`, a second of a quiet room. Speech ends `end_s` behind the
-    start of its first frame."""
+    """What every client says: `speech` as ready frames, between turns a second of `quiet`, over and over. Who is silent sends a
+    second of `room`. Speech ends `end_s` behind the start of its first frame."""
 
     speech: Sequence[str]
-    silence: Sequence[str]
+    quiet: Sequence[str]
+    room: Sequence[str]
     end_s: float
 
     @classmethod
-    def of(cls, speech: Samples, room: Samples) -> "Script":
-        """`speech` at 24 kHz ends with its last sample; the rest of its last frame is taken from `room`."""
-        frames = -(-speech.size // FRAME)
-        padded = room[: frames * FRAME].copy()
-        padded[: speech.size] = speech
-        return cls(speech=_frames(padded), silence=_frames(room[:RATE]), end_s=speech.size / RATE)
+    def of(cls, speech: Samples, quiet: Samples, room: Samples) -> "Script":
+        """All at 24 kHz. `speech` ends with its last sample; the rest of its last frame is taken from `quiet`."""
+        left = -speech.size % FRAME
+        frames = _frames(np.concatenate((speech, quiet[:left])))
+        return cls(speech=frames, quiet=_frames(quiet), room=_frames(room), end_s=speech.size / RATE)
 
 
 def _frames(samples: Samples) -> list[str]:
@@ -85,14 +86,14 @@ class Client:
                     self._ended_at = began_at + self.script.end_s
 
     def _frame(self, index: int) -> str:
-        speech, silence = self.script.speech, self.script.silence
-        return speech[index] if index < len(speech) else silence[index % len(silence)]
+        speech, quiet = self.script.speech, self.script.quiet
+        return speech[index] if index < len(speech) else quiet[index % len(quiet)]
 
     async def be_silent(self, start_at: float, frames: int) -> None:
-        """Sends what a microphone in a quiet room gives."""
-        silence = self.script.silence
+        """Sends what a microphone gives while nobody speaks."""
+        room = self.script.room
         for index in range(frames):
-            await self._send(silence[index % len(silence)], start_at + (index + 1) * FRAME_S)
+            await self._send(room[index % len(room)], start_at + (index + 1) * FRAME_S)
 
     async def _send(self, frame: str, due_at: float) -> None:
         wait_s = due_at - time.perf_counter()

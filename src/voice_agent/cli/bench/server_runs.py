@@ -12,6 +12,7 @@ import numpy as np
 
 from voice_agent.assembly import cores
 from voice_agent.audio.files import read_audio
+from voice_agent.audio.pcm import Samples
 from voice_agent.cli.bench import hardware, report
 from voice_agent.cli.bench.clips import checkout
 from voice_agent.cli.bench.figures import Figure
@@ -34,9 +35,12 @@ MEMORY_PERIOD_S = 0.25
 LEAD_S = 0.2
 """Between the decision to begin and the first frame."""
 
-ROOM_DBFS = -80.0
-"""Of what follows the speech: a quiet room behind a microphone's noise suppression. A louder one makes Silero hesitate, which
-is no property of the server."""
+QUIET_DBFS = -80.0
+"""Of what follows the speech: a room behind a microphone's noise suppression. A louder one makes Silero hesitate, which is no
+property of the server."""
+
+ROOM_DBFS = -50.0
+"""Of a session in which nobody speaks: a room that can be heard, so that the VAD has to look at every window."""
 
 HOLD_NOTE = f"server_vad with {SILENCE_MS} ms of silence, which are over before the transcript is there: no hold to subtract"
 DEFINITION = (
@@ -108,8 +112,12 @@ def load_script(clip: Path | None) -> Script:
     bounds = speech_bounds(samples)
     if bounds is None:
         raise AudioInputError(f"{path} holds no speech", remedy="Give a clip of 1 to 2 s of speech", code="audio.no_speech")
-    room = np.random.default_rng(0).standard_normal(2 * RATE) * 10.0 ** (ROOM_DBFS / 20.0)
-    return Script.of(samples[: round(bounds.end_s * RATE)], np.asarray(room, dtype=np.float32))
+    return Script.of(samples[: round(bounds.end_s * RATE)], quiet=_noise(QUIET_DBFS), room=_noise(ROOM_DBFS))
+
+
+def _noise(dbfs: float) -> Samples:
+    """A second of it."""
+    return np.asarray(np.random.default_rng(0).standard_normal(RATE) * 10.0 ** (dbfs / 20.0), dtype=np.float32)
 
 
 def _sample() -> Path:
@@ -149,7 +157,7 @@ async def talking(server: ServerChild, script: Script, *, sessions: int, rounds:
 
 
 async def being_silent(server: ServerChild, script: Script, sessions: int = SILENT_SESSIONS) -> Silence:
-    """First without audio, then with that of a quiet room."""
+    """First without audio, then with that of a room."""
     async with _clients(server, script, sessions) as clients:
         await asyncio.sleep(SETTLE_S)
         muted = await _share(server, MUTED_S)
