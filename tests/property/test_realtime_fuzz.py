@@ -359,6 +359,34 @@ def test_much_of_anything_leaves_memory_and_tasks_where_they_were(caplog: pytest
     assert SECRET not in caplog.text
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_people_who_talk_and_clients_that_edit_at_every_moment(seed: int) -> None:
+    """Speech over the agent, pauses, edits of what is being said; slow and fast voices."""
+    chance = random.Random(seed)
+
+    def edit(talk: RealtimeStage) -> str:
+        kind = chance.choice(["truncate", "retrieve", "delete"])
+        place = {"content_index": 0, "audio_end_ms": chance.randrange(3000)}
+        return json.dumps({"type": f"conversation.item.{kind}", "item_id": chance.choice(talk.oracle.items[-3:]), **place})
+
+    async def script(talk: RealtimeStage) -> None:
+        talk.tts.delay_s = chance.choice([0.0, 0.3, 0.8])
+        for _ in range(150):
+            dice = chance.random()
+            if dice < 0.35:
+                talk._loud_s = chance.choice([0.1, 0.3, 0.6, 1.0, 2.0])
+            elif dice < 0.75:
+                await asyncio.sleep(chance.choice([0.05, 0.1, 0.3, 0.6, 1.0, 2.5]))
+            elif talk.oracle.items and dice < 0.85:
+                await talk.adapter.handle(edit(talk))
+            else:
+                await talk.adapter.handle(_tame(chance) if dice < 0.95 else _wild(chance))
+            _alive(talk)
+        await asyncio.sleep(5.0)
+
+    perform(lambda: RealtimeStage(SAID, _answers(), extensions=True), script)
+
+
 class Steps:
     """How long the loop is busy between two of its rounds, in seconds of the thread."""
 
