@@ -27,7 +27,7 @@ run: $(RUN_READY) ## start the server and hold a spoken sample conversation with
 
 test: check ## all checks and all tests (ARGS for pytest)
 	@$(BIN)/voice-agent models fetch --all-embedded
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 test-conformance: $(DEV_READY) ## real clients of the Realtime protocol against the running server (part of make test)
 	@$(BIN)/voice-agent models fetch --all-embedded

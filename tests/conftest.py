@@ -124,7 +124,13 @@ async def _no_task_left() -> AsyncIterator[None]:
     assert not left, f"tasks left running: {left}"
 
 
+ONE_AT_A_TIME = ("integration", "conformance")
+"""Folders whose tests run real servers and talks in real time: with `-n 2` they share one worker, the others take the second."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.path.parent.name in ONE_AT_A_TIME:
+            item.add_marker(pytest.mark.xdist_group("the machine"))
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             item.fixturenames.insert(0, "_no_task_left")  # first, so that it looks when the other fixtures are done
