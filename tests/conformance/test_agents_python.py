@@ -18,7 +18,7 @@ from tests.conformance.microphone import RATE, Microphone
 from tests.conformance.telling import Told, measured
 from tests.spoken import plain
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]  # they speak in real time, and the first one starts a server
 
 CLIENT = "openai-agents (Python)"
 

@@ -53,6 +53,14 @@ class Loudspeaker(BaseOutputTransport):
         return True
 
 
+class Keyboard(FrameProcessor):
+    """Where text enters: behind the user's half of the context, which would keep it to itself."""
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        await super().process_frame(frame, direction)
+        await self.push_frame(frame, direction)
+
+
 class Watch(FrameProcessor):
     """Tells what goes by; stands between the service and the loudspeaker."""
 
@@ -127,7 +135,8 @@ async def main() -> None:
     greet = task.scenario == "voice"  # as pipecat's own examples begin; the other talk begins with what is written
     context = LLMContext([{"role": "user", "content": "Say hello."}] if greet else [], tools=ToolsSchema(standard_tools=[lamp]))
     history = LLMContextAggregatorPair(context)
-    pipeline = Pipeline([history.user(), service, Watch(report), Loudspeaker(), history.assistant()])
+    keyboard = Keyboard()
+    pipeline = Pipeline([history.user(), keyboard, service, Watch(report), Loudspeaker(), history.assistant()])
     worker = PipelineWorker(
         pipeline,
         params=PipelineParams(audio_in_sample_rate=RATE, audio_out_sample_rate=RATE),
@@ -144,7 +153,7 @@ async def main() -> None:
         await worker.queue_frame(InputAudioRawFrame(audio=pcm, sample_rate=RATE, num_channels=1))
 
     async def write(text: str) -> None:
-        await worker.queue_frame(LLMMessagesAppendFrame(messages=[{"role": "user", "content": text}], run_llm=True))
+        await keyboard.push_frame(LLMMessagesAppendFrame(messages=[{"role": "user", "content": text}], run_llm=True))
 
     runner = WorkerRunner(handle_sigint=False)
     await runner.add_workers(worker)
