@@ -188,6 +188,11 @@ class Session:
         """Where in the current reply's audio playing goes on."""
         return self._playout.cursor_ms
 
+    @property
+    def playout_text(self) -> str:
+        """What has been heard of the current reply."""
+        return self._playout.heard_text()
+
     def word_times(self, reply_id: int, start_char: int, end_char: int) -> list[tuple[str, int, int]]:
         """The words of this part of a reply's text, with start and end in its audio, in milliseconds."""
         return self._playout.word_times(reply_id, start_char, end_char)

@@ -122,7 +122,7 @@ class RealtimeAdapter:
             case do.ResumePlayout():
                 replies.resumed()
                 replies.go_on()
-            case do.StopPlayout() if not replies.ends_by_client:
+            case do.StopPlayout() if self._turns.is_open and not replies.ends_by_client:
                 self._interrupt()
             case on.ReplyGenerated():
                 replies.generated(what)

@@ -32,7 +32,8 @@ class Replies:
         self._written = False  # all audio has left
         self._generated_id = 0  # the newest reply of which everything is made
         self._failure = ""
-        self._silenced = False  # the client fell silent: what comes now belongs to another response
+        self._silenced = False  # the client fell silent and the response ended: what is left may come as another one
+        self._calls_kept: list[do.CallTool] = []  # made meanwhile
         self._by_client = False
 
     @property
@@ -42,11 +43,12 @@ class Replies:
 
     @property
     def active(self) -> bool:
-        return self._response is not None and self._response.open
+        """A response is open, or may yet go on."""
+        return self._silenced or (self._response is not None and self._response.open)
 
     def speaks(self, item_id: str) -> bool:
         """The item's response is open."""
-        return self.active and not self._waits and item_id == self._item_id
+        return self._response is not None and self._response.open and not self._waits and item_id == self._item_id
 
     @property
     def response_id(self) -> str:
@@ -112,38 +114,49 @@ class Replies:
 
     def called(self, effect: do.CallTool) -> None:
         """A call of a function that belongs to the reply."""
+        if effect.reply_id != self._reply_id or self._response is None:
+            return
+        if self._silenced:
+            self._calls_kept.append(effect)
+            return
         items = self._connection.items
-        if self._response is not None and effect.reply_id == self._reply_id:
-            previous = items.tell(effect.item_id)
-            item = self._connection.session.machine.transcript[effect.item_id]
-            self._response.call(items.wire(effect.item_id, item), previous)
+        previous = items.tell(effect.item_id)
+        self._response.call(items.wire(effect.item_id, self._connection.session.machine.transcript[effect.item_id]), previous)
 
     # ------------------------------------------------------------ silence, and going on
 
     def silence(self) -> None:
-        """The client has been told of speech and drops what it holds."""
+        """The client has been told of speech and drops what it holds: the response ends. What is written can be read on."""
+        response = self._response
+        if response is None or not self._reply_id or self._silenced or self._waits or response.head.modality == "text":
+            return
         self._silenced = True
         self._connection.outbox.drop_audio(self.response_id)
+        self._close(response, "cancelled", reason="turn_detected", heard=self._connection.session.playout_text)
 
     def go_on(self) -> None:
         """It was no interruption. The rest is another response, with an item that is a piece of the reply's."""
-        response, session = self._response, self._connection.session
-        if not self._silenced or self._waits or response is None:
+        response, reply = self._response, self._connection.session.machine.reply
+        if not self._silenced or response is None:
             return
         self._silenced = self._written = False
-        heard, written = session.machine.reply.heard, session.machine.reply.written
-        rest = written[len(heard) :].lstrip() if written.startswith(heard) else ""
-        if not response.open and not rest:
+        rest = reply.written[len(reply.heard) :].lstrip() if reply.written.startswith(reply.heard) else ""
+        calls, self._calls_kept = self._calls_kept, []
+        if not rest and not calls and self._is_made:
             return  # everything was heard
-        self._close(response, "cancelled", reason="turn_detected", heard=heard)
         told = response.item_id is not None
         again = self._open(ResponseParams(metadata={"continues_item": self._item_id} if told else None))
-        if told:
-            self._start_char = len(written) - len(rest)
-            items = self._connection.items
-            previous = items.last_name(self._item_id)
-            again.begin_message(items.go_on(self._item_id, start_char=self._start_char, start_ms=session.playout_ms), previous)
+        if told and rest:
+            self._begin_piece(again, len(reply.written) - len(rest))
         self._say(rest)
+        for call in calls:
+            self.called(call)
+
+    def _begin_piece(self, response: OpenResponse, start_char: int) -> None:
+        items, self._start_char = self._connection.items, start_char
+        previous = items.last_name(self._item_id)
+        name = items.go_on(self._item_id, start_char=start_char, start_ms=self._connection.session.playout_ms)
+        response.begin_message(name, previous)
 
     # ------------------------------------------------------------ ending
 
@@ -163,9 +176,14 @@ class Replies:
 
     def _complete(self) -> None:
         """Once everything is made and has left; calls of functions come before the former."""
-        made = self._generated_id == self._reply_id or self._failure
-        if self._response is not None and self._reply_id and self._written and made and not (self._silenced or self._waits):
+        silent = self._silenced or self._waits
+        if self._response is not None and self._reply_id and self._written and self._is_made and not silent:
             self._close(self._response, "failed" if self._failure else "completed", error=self._failure)
+
+    @property
+    def _is_made(self) -> bool:
+        """No more of the reply will come."""
+        return self._generated_id == self._reply_id or bool(self._failure)
 
     def recorded(self, effect: do.RecordReply) -> None:
         """The reply is over. If it was told completely it need not have been heard completely: the client truncates it."""
@@ -182,7 +200,10 @@ class Replies:
             self._close(self._response, "completed")
         if not self._connection.items.is_told(self._item_id):
             self._connection.session.remove_item(self._item_id)  # nobody knows of it
-        self._reply_id = 0
+        for call in self._calls_kept:
+            self._connection.session.remove_item(call.item_id)  # nobody will answer it
+        self._calls_kept = []
+        self._reply_id, self._silenced = 0, False
 
     def _close(
         self, response: OpenResponse, status: Status, *, reason: str = "", error: str = "", heard: str | None = None
@@ -201,6 +222,8 @@ class Replies:
     def cancel(self, response_id: str | None) -> bool:
         """The client wants no more of the open response, or of this one. False if there is none."""
         response = self._response
+        if self._silenced:
+            self.end_by_client(self._connection.session.cancel_reply)  # it will not go on
         if response is None or not response.open or response_id not in (None, response.head.response_id):
             return False
         with_reply = not self._waits

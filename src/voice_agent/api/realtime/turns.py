@@ -41,6 +41,11 @@ class Turns:
         self._mark_s = 0.0  # how much audio had come when the last turn was settled; what came since is not committed
 
     @property
+    def is_open(self) -> bool:
+        """Somebody speaks, or pauses."""
+        return bool(self._turn.item_id) and not self._turn.committed
+
+    @property
     def awaits_words(self) -> bool:
         """It was committed by hand; its transcript is being made."""
         return self._turn.committed

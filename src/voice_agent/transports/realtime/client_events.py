@@ -321,7 +321,9 @@ def _checked(adapter: TypeAdapter[E], data: dict[str, Any], event_id: str | None
             raise EventError(f"Invalid value: {shown!r} is no event type", param="type", event_id=event_id) from None
         path = ".".join(str(step) for step in first["loc"][1:] or first["loc"])[:MAX_SHOWN]
         code = "missing_required_parameter" if first["type"] == "missing" else None
-        raise EventError(f"Invalid value for {path}: {first['msg'][:MAX_SHOWN]}", code=code, param=path, event_id=event_id) from None
+        raise EventError(
+            f"Invalid value for {path}: {first['msg'][:MAX_SHOWN]}", code=code, param=path, event_id=event_id
+        ) from None
 
 
 def _too_deep(value: Any, left: int) -> bool:
