@@ -30,9 +30,9 @@ class Inside:
 
 
 class ServerChild:
-    def __init__(self, process: asyncio.subprocess.Process, facts: dict[str, Any]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, system: psutil.Process, facts: dict[str, Any]) -> None:
         self._process = process
-        self._system = psutil.Process(process.pid)
+        self._system = system
         self.port = int(facts["port"])
         self.loop = str(facts["loop"])
 
@@ -42,14 +42,14 @@ class ServerChild:
         self._process.stdin.write(b"measured\n")
         return Inside(**await _line(self._process, ANSWER_TIMEOUT_S))
 
-    def cpu_s(self) -> float:
+    async def cpu_s(self) -> float:
         """Processor time so far, of all its threads."""
-        times = self._system.cpu_times()
+        times = await asyncio.to_thread(self._system.cpu_times)
         return float(times.user + times.system)
 
-    def rss_mb(self) -> float:
+    async def rss_mb(self) -> float:
         """Resident memory in millions of bytes."""
-        return float(self._system.memory_info().rss) / 1e6
+        return float((await asyncio.to_thread(self._system.memory_info)).rss) / 1e6
 
 
 @contextlib.asynccontextmanager
@@ -65,7 +65,8 @@ async def server_child(sessions: int) -> AsyncIterator[ServerChild]:
         limit=LINE_LIMIT,
     )
     try:
-        yield ServerChild(process, await _line(process, START_TIMEOUT_S))
+        facts = await _line(process, START_TIMEOUT_S)
+        yield ServerChild(process, await asyncio.to_thread(psutil.Process, process.pid), facts)
     finally:
         await _end(process)
 

@@ -139,10 +139,10 @@ async def talking(server: ServerChild, script: Script, *, sessions: int, rounds:
     """All sessions speak at the same moments, spread only over one frame; their conversations are over afterwards."""
     async with _clients(server, script, sessions) as clients:
         await server.inside()
-        cpu_s, began = server.cpu_s(), time.perf_counter()
+        cpu_s, began = await server.cpu_s(), time.perf_counter()
         talks = [client.talk(_start(began, index, sessions), rounds) for index, client in enumerate(clients)]
         rss_mb = await _most_memory(server, talks)
-        used_s, wall_s = server.cpu_s() - cpu_s, time.perf_counter() - began
+        used_s, wall_s = await server.cpu_s() - cpu_s, time.perf_counter() - began
         inside = await server.inside()
         return Talk(
             sessions=sessions,
@@ -177,9 +177,9 @@ def _start(began: float, index: int, sessions: int) -> float:
 
 async def _share(server: ServerChild, seconds: float) -> float:
     """Cores that the server keeps busy."""
-    cpu_s, began = server.cpu_s(), time.perf_counter()
+    cpu_s, began = await server.cpu_s(), time.perf_counter()
     await asyncio.sleep(seconds)
-    return (server.cpu_s() - cpu_s) / (time.perf_counter() - began)
+    return (await server.cpu_s() - cpu_s) / (time.perf_counter() - began)
 
 
 @contextlib.asynccontextmanager
@@ -198,12 +198,12 @@ async def _clients(server: ServerChild, script: Script, sessions: int) -> AsyncI
 
 async def _most_memory(server: ServerChild, talks: Sequence[Coroutine[Any, Any, None]]) -> float:
     """Carries the talks out; the most memory that the server took meanwhile, in MB."""
-    most_mb = server.rss_mb()
+    most_mb = await server.rss_mb()
     async with asyncio.TaskGroup() as group:
         running = {group.create_task(talk) for talk in talks}
         while running:
             _, running = await asyncio.wait(running, timeout=MEMORY_PERIOD_S)
-            most_mb = max(most_mb, server.rss_mb())
+            most_mb = max(most_mb, await server.rss_mb())
     return most_mb
 
 
