@@ -115,7 +115,7 @@ class Oracle:
         self.speech = event["item_id"]
         self.heard_speech.add(self.speech)
         for response in self.responses.values():
-            response.silenced = True
+            response.silenced, response.audio_after_speech = True, False  # of the latest speech
 
     def _input_audio_buffer_speech_stopped(self, event: Event) -> None:
         assert self.speech == event["item_id"]

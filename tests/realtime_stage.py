@@ -121,7 +121,9 @@ class RealtimeStage:
         await self.adapter.aclose()
         await self.running
         await asyncio.sleep(0)
-        await self.outbox.drained()
+        drained = asyncio.ensure_future(self.outbox.drained())
+        await asyncio.wait([drained, self._tasks[0]], return_when=asyncio.FIRST_COMPLETED)
+        drained.cancel()
         for task in self._tasks:
             task.cancel()
         ends = await asyncio.gather(*self._tasks, return_exceptions=True)
