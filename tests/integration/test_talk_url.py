@@ -285,7 +285,7 @@ class TestNoServer:
             {"type": "session.created", "session": {"id": "s"}},
             {"type": "response.created", "response": {"id": "r", "metadata": None}},
             {"type": "response.output_audio_transcript.delta", "delta": "One two three."},
-            {"type": "voice_agent.heard", "response_id": "r", "item_id": "i", "text": "One two"},
+            {"type": "voice_agent.heard", "response_id": "r", "item_id": "i", "text": "One two", "words": []},
         ]
 
         async def broken(socket: ServerConnection) -> None:

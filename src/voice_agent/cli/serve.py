@@ -73,9 +73,7 @@ def _with_own_certificate(settings: Settings) -> Settings:
     return settings.model_copy(update={"server": server})
 
 
-async def _serve(
-    settings: Settings, keys: "KeyStore", sockets: list[socket.socket], *, qr: bool, demo: Sequence[Path]
-) -> None:
+async def _serve(settings: Settings, keys: "KeyStore", sockets: list[socket.socket], *, qr: bool, demo: Sequence[Path]) -> None:
     async with assembled(settings) as assembly:
         from voice_agent.api.app import create_app
         from voice_agent.api.server import make_server

@@ -199,7 +199,7 @@ def test_turns_and_partials_are_told_as_those_of_a_session_here() -> None:
             assert conversation.busy
             stage.link.tell("voice_agent.turn", item_id="item_1", text="My name.", confidence=0.9, language="en")
             stage.link.tell("voice_agent.state", state="thinking")
-            stage.link.tell("voice_agent.heard", response_id="resp_1", item_id="item_2", text="One")
+            stage.link.tell("voice_agent.heard", response_id="resp_1", item_id="item_2", text="One", words=[])
             stage.link.tell("voice_agent.something.new", anything=1)
             stage.link.reply(failed="llm.slow")
             await asyncio.sleep(0.1)
