@@ -6,6 +6,7 @@ real time in `talk`, virtual time in tests.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 
@@ -22,6 +23,9 @@ OUTPUT_BLOCK = round(BLOCK_S * OUTPUT_RATE)
 
 BUFFER_BLOCKS = 3
 """60 ms of agent audio lie ready: enough for a late wake-up, little to lose at a barge-in."""
+
+IDLE_AFTER_BLOCKS, IDLE_BLOCKS = 200, 5
+"""After 4 s of silence on both sides (no hold is longer) blocks come five at a time."""
 
 INPUT_LIMIT = 250
 """5 s of input may wait for the session; beyond that the oldest is dropped and counted."""
@@ -48,6 +52,8 @@ class InMemoryTransport:
         self._taken = asyncio.Event()
         self._heard = 0
         self._blocks = 0
+        self._silent_blocks = 0
+        self._stirred = asyncio.Event()
         self._started_at: float | None = None
         self._closed = False
         self._ticker: asyncio.Task[None] | None = None
@@ -59,6 +65,7 @@ class InMemoryTransport:
     def say(self, samples: Samples, *, speaker: str = "user") -> None:
         """Speaks 16 kHz audio from now on, after what is being said."""
         self._mouths[speaker] = np.concatenate((self._mouths[speaker], samples))
+        self._stir()
 
     def type_text(self, text: str, *, speaker: str = "user") -> None:
         self._put(TextInput(speaker=speaker, text=text))
@@ -69,6 +76,7 @@ class InMemoryTransport:
     def hang_up(self) -> None:
         """Ends `inputs`."""
         self._closed = True
+        self._stirred.set()
         self._arrived.set()
         self._taken.set()
 
@@ -100,6 +108,7 @@ class InMemoryTransport:
             await asyncio.gather(self._ticker, return_exceptions=True)
 
     async def write(self, pcm: Pcm16) -> None:
+        self._stir()
         self._partial = np.concatenate((self._partial, pcm)) if self._partial.size else pcm
         while self._partial.size >= OUTPUT_BLOCK:
             while len(self._buffer) >= BUFFER_BLOCKS and not self._closed:
@@ -126,17 +135,36 @@ class InMemoryTransport:
 
     # ------------------------------------------------------------ the clock
 
+    def _stir(self) -> None:
+        """The silence is over."""
+        self._silent_blocks = 0
+        self._stirred.set()
+
     async def _tick_on(self) -> None:
-        """One block at a time; a late wake-up is made up for by the next, so the clock does not drift."""
+        """A late wake-up is made up for by the next, so the clock does not drift. In a long silence the blocks of 100 ms come
+        together: a timer costs more than what there is to do then."""
         loop = asyncio.get_running_loop()
         self._started_at = loop.time()
         while not self._closed:
-            due_at = self._started_at + (self._blocks + 1) * BLOCK_S
-            await asyncio.sleep(max(0.0, due_at - loop.time()))
-            self._tick()
+            at_once = IDLE_BLOCKS if self._silent_blocks >= IDLE_AFTER_BLOCKS else 1
+            self._stirred.clear()
+            await self._until(self._started_at + (self._blocks + at_once) * BLOCK_S, may_be_stirred=at_once > 1)
+            due = int((loop.time() - self._started_at) / BLOCK_S + 1e-6) - self._blocks
+            for _ in range(min(due, at_once)):
+                self._tick()
+
+    async def _until(self, due_at: float, *, may_be_stirred: bool) -> None:
+        left_s = max(0.0, due_at - asyncio.get_running_loop().time())
+        if not may_be_stirred:
+            await asyncio.sleep(left_s)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left_s):
+                await self._stirred.wait()
 
     def _tick(self) -> None:
         self._blocks += 1
+        self._silent_blocks = 0 if self._lively() else self._silent_blocks + 1
         mixed = self._silence_in
         for speaker in self._speakers:
             block = self._next_words(speaker)
@@ -145,6 +173,9 @@ class InMemoryTransport:
         heard = self._next_output()
         if self._tap is not None:
             self._tap(mixed, heard)
+
+    def _lively(self) -> bool:
+        return bool(self._buffer) or self._partial.size > 0 or any(mouth.size for mouth in self._mouths.values())
 
     def _next_words(self, speaker: str) -> Samples:
         mouth = self._mouths[speaker]

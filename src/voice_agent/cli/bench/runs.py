@@ -23,7 +23,7 @@ from voice_agent.errors import AudioInputError
 from voice_agent.settings import Settings
 
 SILENCE_S = 20.0
-SOUND_CARD_S = 5.0
+SOUND_CARD_S = SILENCE_S
 STARTS = 3
 """Fresh processes whose start is timed."""
 
