@@ -46,6 +46,8 @@ def observe_session(metrics: Metrics) -> Observer:
 def _count_reply(metrics: Metrics, report: TurnReport) -> None:
     outcome: Outcome = "failed" if report.failed else "interrupted" if report.interrupted else "heard"
     voice_ms = report.voice_to_voice_ms
+    for _ in range(report.underruns):
+        metrics.underrun()
     metrics.reply(
         outcome=outcome,
         stages_s={stage: ms / 1000.0 for stage, ms in report.waterfall_ms.items()},

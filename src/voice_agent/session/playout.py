@@ -57,6 +57,8 @@ class Playout:
         self.rate = transport.output_rate
         self._changed = asyncio.Event()
         self._remembered: dict[int, _Spoken] = {}
+        self.underruns = 0
+        """How often the listener has waited in the middle of a reply, because the next audio was not there yet."""
         self._begin(0)
 
     def _begin(self, reply_id: int) -> None:
@@ -71,6 +73,7 @@ class Playout:
         self._base_sample = 0  # reply sample at which the transport was ...
         self._base_position = self._transport.position()  # ... here
         self._started = False
+        self._dry = False
         self._heard_words = 0
         self._room = asyncio.Event()
         self._room.set()
@@ -104,6 +107,7 @@ class Playout:
             spoken.words.append(_SpokenWord(start, end, end_char))
         self._blocks.append(pcm)
         self._total += pcm.size
+        self._dry = False
         spoken.samples = self._total
         if self._total - self._cursor > AHEAD_S * self.rate:
             self._room.clear()
@@ -209,8 +213,11 @@ class Playout:
             await self._wait(POLL_S)
             if self._open:
                 self._report()
-        else:
-            await self._changed.wait()
+            return
+        if self._open and self._started and not self._dry:
+            self._dry = True
+            self.underruns += 1
+        await self._changed.wait()
 
     async def _finish(self) -> None:
         """Everything is written: wait until it has been heard."""

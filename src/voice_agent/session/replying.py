@@ -46,7 +46,8 @@ class VoiceSettings:
 
 @dataclass(slots=True)
 class ReplyRun:
-    """`tokens` counts what the model produced so far (its own count once it tells), `engine` who really answered."""
+    """`tokens` counts what the model produced so far (its own count once it tells); `llm_engine` is the "name (model)" that really
+    answers."""
 
     reply_id: int
     session: str
@@ -101,7 +102,7 @@ class ReplyRun:
     # ------------------------------------------------------------ text
 
     async def _generated(self, request: LlmRequest) -> AsyncGenerator[str, None]:
-        self.llm_engine = self.llm.name
+        self.llm_engine = f"{self.llm.name} ({self.llm.model})"
         stream = self.llm.stream(request)
         async with contextlib.aclosing(cast(AsyncGenerator[LlmDelta, None], stream)) as deltas:
             async for delta in deltas:
@@ -113,7 +114,7 @@ class ReplyRun:
                     case LlmUsage():
                         self.tokens, self.prompt_tokens = delta.completion_tokens, delta.prompt_tokens
                     case LlmSwitched():
-                        self.llm_engine = delta.engine
+                        self.llm_engine = f"{delta.engine} ({delta.model})"
                     case ToolCall():
                         self.calls += 1
                         self.post(

@@ -35,6 +35,8 @@ class TurnReport:
     waterfall_ms: dict[str, float]
     voice_to_voice_ms: float | None
     speculation: Speculation
+    underruns: int = 0
+    """How often the listener waited in the middle of the reply."""
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ class Reporter:
         self._turn.confidence = effect.confidence
         self._turn.language = effect.language
 
-    def reply_recorded(self, effect: do.RecordReply) -> TurnReport:
+    def reply_recorded(self, effect: do.RecordReply, *, underruns: int = 0) -> TurnReport:
         """The report; what was known of the turn is spent."""
         self._note_tokens()
         self._turns += 1
@@ -116,6 +118,7 @@ class Reporter:
             waterfall_ms=waterfall.stages_ms(),
             voice_to_voice_ms=waterfall.total_ms(),
             speculation=self._speculation(effect.reply_id),
+            underruns=underruns,
         )
         self._waterfalls.clear()
         self._speculative.clear()
@@ -127,9 +130,7 @@ class Reporter:
         """As chosen for the session, but the language model as it really answered."""
         run = self._tokens.get(reply_id)
         answered = run.llm_engine if run is not None else ""
-        if answered and not self._engines.get("llm", "").startswith(answered):
-            return {**self._engines, "llm": answered}
-        return dict(self._engines)
+        return {**self._engines, "llm": answered} if answered else dict(self._engines)
 
     def _speculation(self, reply_id: int) -> Speculation:
         dropped = [run for number, run in self._tokens.items() if number != reply_id]

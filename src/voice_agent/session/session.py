@@ -392,7 +392,8 @@ class Session:
                 self._playout.open(effect.reply_id)
             case do.RecordReply():
                 self._stop_reply()
-                self._tell(now, self._reporter.reply_recorded(effect))
+                self._tell(now, self._reporter.reply_recorded(effect, underruns=self._playout.underruns))
+                self._playout.underruns = 0
                 if self.engines.llm.capabilities.caches_prompts:
                     self._spawn(self.engines.llm.warm(self._request(pending=())))
             case do.ReportIdle() | do.ReportState() | do.CallTool() | do.EndSession():

@@ -191,3 +191,29 @@ def test_synthesis_waits_when_much_lies_ready() -> None:
         assert waiting.done()
 
     play(script)
+
+
+def test_a_gap_within_a_reply_is_counted_once() -> None:
+    async def script(rig: Rig) -> None:
+        playout = rig.playout
+        playout.begin(1)
+        playout.open(1)
+        playout.add_text(1, TEXT)
+        piece = np.full(round(WORD_S * OUTPUT_RATE), 1000, dtype=np.int16)
+        await asyncio.sleep(1.0)  # the listener waits for the reply to begin: no gap within it
+        playout.append(1, piece, (), clause_start=0, text_start=0)
+        await asyncio.sleep(1.0)
+        playout.append(1, piece, (), clause_start=piece.size, text_start=0)
+        playout.complete(1)
+        await asyncio.sleep(1.0)
+
+    assert play(script).playout.underruns == 1
+
+
+def test_a_reply_without_gaps_has_none() -> None:
+    async def script(rig: Rig) -> None:
+        rig.fill()
+        rig.playout.open(1)
+        await asyncio.sleep(3.0)
+
+    assert play(script).playout.underruns == 0
