@@ -5,9 +5,11 @@ One `Assembly` per process. Engines are loaded once, when first needed, and shar
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +31,7 @@ from voice_agent.engines.base import (
     VadModel,
 )
 from voice_agent.engines.registry import EngineRegistry, EngineSpec
+from voice_agent.errors import EngineUnavailable, InputError, ModelError
 from voice_agent.models import FetchProgress, ModelState, ModelStore
 from voice_agent.session.listening import ListeningSettings
 from voice_agent.session.prompt import PromptSettings
@@ -37,6 +40,8 @@ from voice_agent.session.session import Observer, Recorder, Session
 from voice_agent.session.settings import SessionSettings
 from voice_agent.settings import Settings
 from voice_agent.transports.base import Transport
+
+logger = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Engine)
 
@@ -145,10 +150,13 @@ class Assembly:
         return _tts_chain(await _named(self.tts, name))
 
     async def _turn_detector(self) -> TurnDetector | None:
-        """A conversation works without one."""
-        if self.turn is None or not any(isinstance(state, Ready) for state in self.turn.states().values()):
+        """A conversation works without one; why there is none is told by `states`."""
+        if self.turn is None:
             return None
-        return (await self.turn.choose(limit=1))[0]
+        try:
+            return (await self.turn.choose(limit=1))[0]
+        except EngineUnavailable:
+            return None
 
     async def session(
         self,
@@ -168,7 +176,7 @@ class Assembly:
         chosen = engines if engines is not None else await self.engines()
         wanted = settings if settings is not None else session_settings(self.settings)
         if wanted.voice.voice is not None:
-            chosen.tts.check_voice(wanted.voice.voice)
+            self._check_voice(chosen.tts, wanted.voice.voice)
         return Session(
             session_id,
             engines=chosen,
@@ -178,6 +186,15 @@ class Assembly:
             recorder=recorder,
             transcript=transcript,
         )
+
+    def _check_voice(self, tts: TtsModel, voice: str) -> None:
+        try:
+            tts.check_voice(voice)
+        except InputError as error:
+            states = self.tts.states().items()
+            away = [f"{name} is not ready: {state.reason}" for name, state in states if isinstance(state, Unavailable)]
+            error.why = error.why or "; ".join(away)  # it may be a voice of theirs
+            raise
 
     @contextlib.asynccontextmanager
     async def recorder(self, session_id: str, settings: SessionSettings | None = None) -> AsyncIterator[Recorder | None]:
@@ -233,11 +250,15 @@ class Assembly:
         name = f"whisper-{stt.model}"
 
         def probe() -> EngineState:
-            return Ready() if Path(stt.model).is_dir() else self._model_state(name)
+            if stt.folder is None:
+                return self._model_state(name)
+            if stt.folder.is_dir():
+                return Ready()
+            return Unavailable(reason=f"there is no folder {stt.model}", remedy="set STT_MODEL to a folder of Whisper weights")
 
         def load() -> SttModel:
             return whisper.load(
-                Path(stt.model) if Path(stt.model).is_dir() else self.store.folder(name),
+                stt.folder or self.store.folder(name),
                 device=stt.device,
                 compute_type=None if stt.compute_type == "auto" else stt.compute_type,
                 cpu_threads=stt.threads or 1,
@@ -299,30 +320,32 @@ class Assembly:
 
     def _local(self) -> EngineSpec[LlmModel]:
         settings = self.settings.local
-        is_file = settings.model.endswith(".gguf")
 
         def path() -> Path:
-            if is_file:
-                return Path(settings.model).expanduser()
-            return next(self.store.folder(settings.model).glob("*.gguf"))
+            return settings.file or self.store.folder(settings.model) / self.store.catalogue.find(settings.model).files[0].name
 
         def probe() -> EngineState:
-            if not is_file:
+            if settings.file is None:
                 return self._model_state(settings.model)
-            if path().is_file():
+            if settings.file.is_file():
                 return Ready()
             return Unavailable(reason=f"there is no file {settings.model}", remedy="set LOCAL_MODEL to a GGUF file that is there")
 
         def load() -> LlmModel:
             from voice_agent.engines.llm.local import LocalLlm
 
-            return LocalLlm(
-                path(),
-                model=Path(settings.model).stem if is_file else settings.model,
-                threads=settings.threads or max(1, cores() - 1),
-                context_tokens=settings.context_tokens,
-                small=settings.model == EMBEDDED_MODELS["local"],
-            )
+            try:
+                return LocalLlm(
+                    path(),
+                    model=settings.file.stem if settings.file else settings.model,
+                    threads=settings.threads or max(1, cores() - 1),
+                    context_tokens=settings.context_tokens,
+                    small=settings.model == EMBEDDED_MODELS["local"],
+                )
+            except ModelError as error:
+                if settings.file is None:  # the engine does not know what its weights are called in the catalogue
+                    error.remedy = f"voice-agent models fetch {settings.model}"
+                raise
 
         return EngineSpec(kind="llm", name="local", probe=probe, load=_threaded(load))
 
@@ -403,12 +426,20 @@ async def _named(registry: EngineRegistry[E], name: str | None) -> list[E]:
     return [engine for engine in engines if engine.model == name][:1] or engines
 
 
+def _tell_switch(kind: EngineKind, engine: str, why: str) -> None:
+    """`why` is "" when the engine that failed is back."""
+    if why:
+        logger.warning("%s: %s Until it is back, %s serves.", kind, why, engine)
+    else:
+        logger.info("%s: %s is back", kind, engine)
+
+
 def _stt_chain(models: list[SttModel]) -> SttModel:
     if len(models) == 1:
         return models[0]
     from voice_agent.engines.stt.chain import SttChain
 
-    return SttChain(models)
+    return SttChain(models, on_switch=partial(_tell_switch, "stt"))
 
 
 def _llm_chain(models: list[LlmModel]) -> LlmModel:
@@ -416,7 +447,7 @@ def _llm_chain(models: list[LlmModel]) -> LlmModel:
         return models[0]
     from voice_agent.engines.llm.chain import LlmChain
 
-    return LlmChain(models)
+    return LlmChain(models, on_switch=partial(_tell_switch, "llm"))
 
 
 def _tts_chain(models: list[TtsModel]) -> TtsModel:
@@ -424,4 +455,4 @@ def _tts_chain(models: list[TtsModel]) -> TtsModel:
         return models[0]
     from voice_agent.engines.tts.chain import TtsChain
 
-    return TtsChain(models)
+    return TtsChain(models, on_switch=partial(_tell_switch, "tts"))

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from voice_agent.errors import SettingsError
+from voice_agent.models import load_catalogue
 from voice_agent.settings import LoadedSettings, Settings, load_settings
 from voice_agent.settings.sources import NAMES, PATHS
+from voice_agent.settings.tree import LOCAL_MODELS, WHISPER_MODELS
 
 ROOT = Path(__file__).parents[2]
 KEY = "gsk_never_to_be_seen"
@@ -48,6 +50,18 @@ class TestValues:
 
     def test_lists_are_comma_separated_ordered_and_without_repetition(self) -> None:
         assert load(STT_ENGINES=" moonshine , faster-whisper, moonshine,").values.stt.engines == ("moonshine", "faster-whisper")
+
+    def test_names_of_models_are_those_of_the_catalogue(self) -> None:
+        catalogue = load_catalogue()
+        whisper = [model.name for model in catalogue.of_kind("stt") if model.name.startswith("whisper-")]
+        assert tuple(whisper) == tuple(f"whisper-{name}" for name in WHISPER_MODELS)
+        assert tuple(model.name for model in catalogue.of_kind("llm")) == LOCAL_MODELS
+
+    def test_models_of_ones_own(self) -> None:
+        values = load(STT_MODEL="./base", LOCAL_MODEL="~/own.gguf").values
+        assert values.stt.folder == Path("base")
+        assert values.local.file == Path("~/own.gguf").expanduser()
+        assert (Settings().stt.folder, Settings().local.file) == (None, None)
 
     def test_turn_detection_can_be_off(self) -> None:
         assert load(TURN_ENGINES="off").values.turn.engines == ()
@@ -153,6 +167,8 @@ class TestRefusals:
             ("TTS_SPEED", "nan", "from 0.5 to 2"),
             ("LLM_TEMPERATURE", "1e999", "from 0 to 2"),
             ("STT_DEVICE", "tpu", "one of auto, cpu, cuda"),
+            ("STT_MODEL", "huge", "tiny, base, small, medium, large-v3, large-v3-turbo or the path of a folder"),
+            ("LOCAL_MODEL", "moonshine-tiny-en", "smollm2-135m, qwen2.5-0.5b-instruct, qwen2.5-1.5b-instruct or the path"),
             ("TURN_BARGE_IN", "maybe", "on or off"),
             ("OPENAI_BASE_URL", "localhost:8000", "http:// or https://"),
             ("STT_LANGUAGE", "english", "a language code"),

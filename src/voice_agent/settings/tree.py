@@ -5,9 +5,10 @@ once (load.py), frozen, and passed down in slices.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from voice_agent.conversation.settings import EndpointingSettings
 from voice_agent.settings.fields import AnyCase, ApiKey, HttpUrl, Items, ItemsOrOff, Language, Threads, UserPath, without_password
@@ -17,6 +18,12 @@ TurnEngine: TypeAlias = Literal["smart-turn"]
 LlmEngine: TypeAlias = Literal["groq", "openai-compatible", "local"]
 TtsEngine: TypeAlias = Literal["kokoro", "espeak"]
 TurnMode: TypeAlias = Literal["patient", "balanced", "eager"]
+
+WHISPER_MODELS = ("tiny", "base", "small", "medium", "large-v3", "large-v3-turbo")
+"""With "whisper-" before them, those of the model catalogue (a test compares them)."""
+
+LOCAL_MODELS = ("smollm2-135m", "qwen2.5-0.5b-instruct", "qwen2.5-1.5b-instruct")
+"""The language models of the catalogue."""
 
 _BALANCED = EndpointingSettings()
 HOLDS_S: dict[TurnMode, tuple[float, float]] = {
@@ -61,7 +68,7 @@ class SttSettings(Group):
         default="base",
         min_length=1,
         description="Whisper model of faster-whisper",
-        json_schema_extra={"allowed": "tiny, base, small, medium, large-v3, large-v3-turbo or the path of a folder"},
+        json_schema_extra={"allowed": f"{', '.join(WHISPER_MODELS)} or the path of a folder, with a / in it"},
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where Whisper runs; auto takes a GPU when there is one"
@@ -73,6 +80,18 @@ class SttSettings(Group):
     threads: Threads = Field(default=None, description="Threads of one recognition; as many as suit the machine when not set")
     workers: Threads = Field(default=None, description="Recognitions at the same time; as many as suit the machine when not set")
     hint: str = Field(default="", max_length=2000, description="Names and words to expect, for engines that take a hint")
+
+    @field_validator("model")
+    @classmethod
+    def _name_or_folder(cls, model: str) -> str:
+        if model not in WHISPER_MODELS and "/" not in model:
+            raise ValueError("neither a name nor a folder")
+        return model
+
+    @property
+    def folder(self) -> Path | None:
+        """Of Whisper weights that are not the catalogue's. A name is a name, even where a folder is called the same."""
+        return None if self.model in WHISPER_MODELS else Path(self.model).expanduser()
 
     @model_validator(mode="after")
     def _format_fits_device(self) -> Self:
@@ -146,13 +165,25 @@ class LocalSettings(Group):
     model: str = Field(
         default="smollm2-135m",
         min_length=1,
-        description="Language model in this process: a name from `voice-agent models list` or the path of a GGUF file",
-        json_schema_extra={"allowed": "a name from `voice-agent models list` or the path of a GGUF file"},
+        description="Language model in this process",
+        json_schema_extra={"allowed": f"{', '.join(LOCAL_MODELS)} or the path of a .gguf file"},
     )
     threads: Threads = Field(
         default=None, description="Threads of the local language model; as many as suit the machine when not set"
     )
     context_tokens: int = Field(default=2048, ge=512, le=131_072, description="Context of one session, in tokens")
+
+    @field_validator("model")
+    @classmethod
+    def _name_or_file(cls, model: str) -> str:
+        if model not in LOCAL_MODELS and not model.endswith(".gguf"):
+            raise ValueError("neither a name nor a file")
+        return model
+
+    @property
+    def file(self) -> Path | None:
+        """A model that is not the catalogue's."""
+        return None if self.model in LOCAL_MODELS else Path(self.model).expanduser()
 
 
 class TtsSettings(Group):

@@ -35,7 +35,7 @@ from voice_agent.engines.base import (
 from voice_agent.engines.fakes import FakeLlm, FakeStt, FakeTts, FakeTurnDetector, FakeVad, FakeVadStream
 from voice_agent.engines.registry import EngineRegistry, EngineSpec
 from voice_agent.errors import EngineFailed, EngineUnavailable
-from voice_agent.models import ModelStore
+from voice_agent.models import Catalogue, ModelStore
 from voice_agent.settings import LoadedSettings, Settings, load_settings
 
 E = TypeVar("E", bound=Engine)
@@ -201,13 +201,12 @@ class TestAnEngineFails:
         assert not report.possible
 
     async def test_a_state_that_cannot_be_told(self, clinic: Clinic) -> None:
-        clinic.loaded = load_settings({"models.offline": True, "stt.model": "nonsense"}, env={}, dotenv=None)
-        whole = await asyncio.to_thread(Assembly, clinic.loaded.values, clinic.assembly.store)
-        clinic.assembly.stt = whole.stt
-        clinic.assembly.settings = clinic.loaded.values
+        store = clinic.assembly.store
+        store.catalogue = Catalogue(models=tuple(model for model in store.catalogue.models if model.name != "whisper-base"))
+        clinic.assembly.stt = (await asyncio.to_thread(Assembly, clinic.loaded.values, store)).stt
         report = await clinic.visit()
-        assert "whisper-nonsense" in found(report, "stt", "faster-whisper").why
-        assert found(report, "weights", "whisper-nonsense").state is State.FAILED
+        assert "whisper-base" in found(report, "stt", "faster-whisper").why
+        assert found(report, "weights", "whisper-base").state is State.FAILED
         assert found(report, "stt", "moonshine").state is State.UNAVAILABLE
 
 

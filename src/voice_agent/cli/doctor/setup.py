@@ -59,8 +59,8 @@ def wanted_models(settings: Settings) -> dict[str, str]:
     """Engine of the settings to the catalogue's model that it would run; engines with files of their own are left out."""
     named: Mapping[str, str | None] = {
         **EMBEDDED_MODELS,
-        "faster-whisper": None if Path(settings.stt.model).is_dir() else f"whisper-{settings.stt.model}",
-        "local": None if settings.local.model.endswith(".gguf") else settings.local.model,
+        "faster-whisper": None if settings.stt.folder else f"whisper-{settings.stt.model}",
+        "local": None if settings.local.file else settings.local.model,
         "kokoro": None if settings.kokoro.model is not None else "kokoro-82m",
     }
     engines = (*settings.stt.engines, *settings.turn.engines, *settings.llm.engines, *settings.tts.engines)

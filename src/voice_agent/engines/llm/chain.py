@@ -39,13 +39,21 @@ class _Link:
 
 
 class LlmChain:
-    """`engines` in order of preference, at least one. `clock` counts seconds."""
+    """`engines` in order of preference, at least one. `clock` counts seconds. `on_switch(engine, why)` is called when another
+    engine is asked after a failure."""
 
-    def __init__(self, engines: Sequence[LlmModel], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        engines: Sequence[LlmModel],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        on_switch: Callable[[str, str], None] | None = None,
+    ) -> None:
         if not engines:
             raise ValueError("a chain needs an engine")
         self._links = [_Link(model) for model in engines]
         self._clock = clock
+        self._on_switch = on_switch
 
     @property
     def name(self) -> str:
@@ -65,6 +73,8 @@ class LlmChain:
         failed: list[EngineError] = []
         for link in self._candidates(request):
             if failed:
+                if self._on_switch is not None:
+                    self._on_switch(link.model.name, str(failed[-1]))
                 yield LlmSwitched(engine=link.model.name, model=link.model.model, why=str(failed[-1]))
             begun = False
             try:

@@ -19,14 +19,22 @@ KEPT_S = 60.0
 
 
 class SttChain:
-    """`engines` in order of preference, at least one. Name, model and capabilities are those of the one that serves now."""
+    """`engines` in order of preference, at least one. Name, model and capabilities are those of the one that serves now.
+    `on_switch(engine, why)` is called when another engine is asked after a failure."""
 
-    def __init__(self, engines: Sequence[SttModel], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        engines: Sequence[SttModel],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        on_switch: Callable[[str, str], None] | None = None,
+    ) -> None:
         if not engines:
             raise ValueError("a chain needs an engine")
         self._engines = tuple(engines)
         self._rests_until = [0.0] * len(engines)
         self._clock = clock
+        self._on_switch = on_switch
 
     @property
     def name(self) -> str:
@@ -58,6 +66,10 @@ class SttChain:
 
     def rest(self, index: int) -> None:
         self._rests_until[index] = self._clock() + REST_S
+
+    def switched(self, index: int, why: str) -> None:
+        if self._on_switch is not None:
+            self._on_switch(self._engines[index].name, why)
 
     async def aclose(self) -> None:
         """Nothing to end here."""
@@ -91,13 +103,14 @@ class _ChainStream:
         while True:
             try:
                 return await self._stream.final()
-            except EngineError:
+            except EngineError as error:
                 failed.append(self._index)
                 self._chain.rest(self._index)
                 left = self._chain.others(failed)
                 if not left:
                     raise
                 self._switch(left[0])
+                self._chain.switched(left[0], str(error))
 
     def _switch(self, index: int) -> None:
         self._stream.close()
