@@ -42,9 +42,12 @@ class LineScreen:
         self._open = ""  # what stands on the line that is not finished: "partial", "agent" or nothing
         self._heard = ""
         self._partial = ""
+        self._chosen: dict[str, str] = {}
 
     def engines(self, chosen: dict[str, str], states: dict[EngineKind, dict[str, EngineState]]) -> None:
-        for kind, name in chosen.items():
+        self._chosen = chosen
+        kinds = [kind for kind in states if kind not in chosen]  # works without: an end-of-turn model
+        for kind, name in [*chosen.items(), *((kind, "none") for kind in kinds)]:
             self._line(f"{kind:>5}  {name}")
             for other, state in states.get(kind, {}).items():  # type: ignore[call-overload]
                 if name.startswith(other) or isinstance(state, Ready):
@@ -97,6 +100,8 @@ class LineScreen:
             self._line(f"       (interrupted; it was going to say: {report.reply_text.strip()!r})")
         if report.failed:
             self._line(f"       (the reply failed: {report.failed})")
+        if (answered := report.engines.get("llm")) != self._chosen.get("llm", answered):
+            self._line(f"       (answered by {answered}, in place of {self._chosen['llm']})")
         if report.voice_to_voice_ms is not None:
             stages = " + ".join(f"{name} {ms:.0f}" for name, ms in report.waterfall_ms.items())
             guess = "hit" if report.speculation.hit else "miss"

@@ -154,7 +154,8 @@ class EngineRegistry(Generic[T]):
             raise self._shut_down()
         if slot.failure is not None:
             raise slot.failure
-        raise EngineUnavailable(f"{name} is not ready", engine=name, why=_in_words(slot.state()))
+        state = slot.state()
+        raise EngineUnavailable(f"{name} is not ready", engine=name, why=_in_words(state), remedy=_remedy(state))
 
     def _slot(self, name: str) -> _Slot[T]:
         return {slot.spec.name: slot for slot in self._slots}[name]
@@ -172,12 +173,12 @@ class EngineRegistry(Generic[T]):
 
     def _none_ready(self) -> EngineUnavailable:
         states = self.states()
-        remedies = [state.remedy for state in states.values() if isinstance(state, Unavailable) and state.remedy]
+        remedies = list(dict.fromkeys(filter(None, map(_remedy, states.values()))))
         return EngineUnavailable(
             f"No {self._kind} engine is ready",
             engine=self._kind,
             why="; ".join(f"{name}: {_in_words(state)}" for name, state in states.items()),
-            remedy=" or ".join(dict.fromkeys(remedies)),
+            remedy=remedies[0] if len(remedies) == 1 else f"Any of these helps: {'; '.join(remedies)}" if remedies else "",
             retryable=any(isinstance(state, Fetching) for state in states.values()),
         )
 
@@ -189,7 +190,11 @@ def _in_words(state: EngineState) -> str:
         case Fetching():
             return f"its weights are being fetched, {state.progress:.0%}"
         case Unavailable():
-            return f"{state.reason} ({state.remedy})" if state.remedy else state.reason
+            return state.reason
+
+
+def _remedy(state: EngineState) -> str:
+    return state.remedy if isinstance(state, Unavailable) else ""
 
 
 def _reason(error: VoiceAgentError) -> str:

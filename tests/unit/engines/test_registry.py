@@ -130,7 +130,7 @@ async def test_none_ready_says_of_each_why_and_what_to_do() -> None:
     error = caught.value
     assert "kokoro: weights missing" in error.why
     assert "other: its weights are being fetched, 25%" in error.why
-    assert error.remedy == "voice-agent models fetch kokoro or pip install espeakng-loader"
+    assert error.remedy == "Any of these helps: voice-agent models fetch kokoro; pip install espeakng-loader"
     assert error.retryable
     assert error.engine == "tts"
 
