@@ -19,6 +19,9 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 ATTEMPTS = 4
 """Attempts in a row that bring less than a block before the fetch gives up (the half file stays)."""
 
+SILENT_ATTEMPTS = 2
+"""Attempts with a hub that takes connections and never answers. They cost 30 s each."""
+
 MOST_RECEIVED = 3
 """Times a file's size that may come in before the fetch gives up on a server that changes what it sends."""
 
@@ -70,7 +73,7 @@ def open_client(hub: HubAddress) -> httpx.AsyncClient:
         raise ModelError(
             f"The model hub's address {hub.url!r} or the proxy settings cannot be used",
             why=str(error),
-            remedy="Set HF_ENDPOINT to an address such as https://hub.example.org",
+            remedy="Set MODELS_HUB_URL (or HF_ENDPOINT) to an address such as https://hub.example.org",
             code=HUB_UNREACHABLE,
         ) from error
 
@@ -118,6 +121,7 @@ class _Download:
 
     async def _until_it_is_there(self) -> str:
         failures = 0
+        self.report((await in_thread(half_of, self.part))[0])  # so that waiting for a slow hub is seen
         while True:
             before = self._received
             try:
@@ -134,6 +138,8 @@ class _Download:
                 await self._pause_after(error, failures)
             except (_Interrupted, httpx.TransportError) as error:
                 failures = 1 if self._received - before >= BLOCK_BYTES else failures + 1
+                if isinstance(error, httpx.TimeoutException) and not self._received and failures >= SILENT_ATTEMPTS:
+                    raise self._unreachable(error) from error
                 await self._pause_after(error, failures)
 
     async def _pause_after(self, error: Exception, failures: int) -> None:
@@ -236,8 +242,8 @@ class _Download:
     def _unreachable(self, error: Exception) -> ModelError:
         return ModelError(
             f"The model hub at {httpx.URL(self.hub.url).host} cannot be reached",
-            why=str(error) or type(error).__name__,
-            remedy="Check the network, or set HF_ENDPOINT to a mirror",
+            why="it does not answer" if isinstance(error, httpx.TimeoutException) else str(error) or type(error).__name__,
+            remedy="Check the network, or set MODELS_HUB_URL to a mirror",
             code=HUB_UNREACHABLE,
         )
 

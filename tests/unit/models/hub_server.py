@@ -29,6 +29,8 @@ class HubServer:
     """When set, requests for files are redirected there, as hubs do for large ones."""
     gate: asyncio.Event | None = None
     """When set, half of a body is sent, then the gate is waited for."""
+    silent: bool = False
+    """Takes connections and requests, and never answers."""
     extra_headers: dict[str, str] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     half_sent: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,6 +61,9 @@ class HubServer:
             request = await _read_request(reader)
             if request is not None:
                 self.requests.append(request)
+                if self.silent:
+                    await reader.read()  # until the other side gives up
+                    return
                 await self._answer(request, writer)
         except ConnectionError:
             self.disconnected.set()

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.unit.models.hub_server import HubServer
@@ -272,8 +273,21 @@ async def test_unreachable_hub_names_the_other_ways(tmp_path: Path) -> None:
     error = await refused(store_at(gone, tmp_path))
     assert error.code == "model.hub_unreachable"
     assert error.retryable
-    assert "HF_ENDPOINT" in error.remedy
+    assert "MODELS_HUB_URL" in error.remedy
     assert str(tmp_path / "tiny") in error.remedy
+
+
+async def test_a_hub_that_never_answers_is_not_waited_for_again_and_again(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voice_agent.models.hub.TIMEOUT", httpx.Timeout(5.0, read=0.05))
+    hub.silent = True
+    store, told = store_at(hub, tmp_path), list[FetchProgress]()
+    with pytest.raises(ModelError, match="it does not answer") as caught:
+        await store.fetch("tiny", told.append)
+    assert caught.value.code == "model.hub_unreachable"
+    assert len(hub.requests) == 2
+    assert [(progress.phase, progress.bytes_done) for progress in told] == [("downloading", 0)]  # somebody sees that it waits
 
 
 @pytest.mark.parametrize("url", ["not an address", "ftp://127.0.0.1", "http://hub:port"])
