@@ -24,16 +24,22 @@ if TYPE_CHECKING:
 
 
 def serve(
-    host: Annotated[str | None, typer.Option("--host", help="Address to bind, such as 0.0.0.0 for the whole network.")] = None,
+    host: Annotated[
+        str | None, typer.Option("--host", metavar="ADDRESS", help="Address to bind, such as 0.0.0.0 for the whole network.")
+    ] = None,
     port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port to bind; 0 takes a free one.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate (PEM) for https and wss.")] = None,
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its private key (PEM).")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate (PEM) for https and wss.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key (PEM).")] = None,
     tls_self_signed: Annotated[
         bool, typer.Option("--tls-self-signed", help="Make a certificate for this network, and show the address as a QR code.")
     ] = False,
     demo: Annotated[
         list[Path] | None,
-        typer.Option("--demo", help="When it is ready, say this sound file to it as a client would, and show it. Repeatable."),
+        typer.Option(
+            "--demo", metavar="FILE", help="When it is ready, say this sound file to it as a client would, and show it. Repeatable."
+        ),
     ] = None,
     assignments: SetOption = None,
 ) -> None:

@@ -56,21 +56,31 @@ class Server:
 
 def talk(
     inputs: Annotated[
-        list[Path] | None, typer.Option("--input", help="A sound file to say to the agent (WAV, FLAC, OGG, MP3). Repeatable.")
+        list[Path] | None,
+        typer.Option("--input", metavar="FILE", help="A sound file to say to the agent (WAV, FLAC, OGG, MP3). Repeatable."),
     ] = None,
-    texts: Annotated[list[str] | None, typer.Option("--text", help="A turn by text, after the files. Repeatable.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Option("--text", metavar="TEXT", help="A turn by text, after the files. Repeatable.")
+    ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", help="Record to this stereo WAV: the speaker left, the agent right.")
+        Path | None, typer.Option("--output", metavar="FILE", help="Record to this stereo WAV: the speaker left, the agent right.")
     ] = None,
     barge_in_after: Annotated[
         float | None,
-        typer.Option("--barge-in-after", min=0.0, max=600.0, help="Start the next file this many seconds into the reply."),
+        typer.Option(
+            "--barge-in-after", metavar="SECONDS", min=0.0, max=600.0, help="Start the next file this many seconds into the reply."
+        ),
     ] = None,
-    voice: Annotated[str | None, typer.Option("--voice", help="Voice of the agent, or a blend.")] = None,
+    voice: Annotated[str | None, typer.Option("--voice", metavar="NAME", help="Voice of the agent, or a blend.")] = None,
     url: Annotated[
-        str | None, typer.Option("--url", help="Talk to a running server, such as ws://127.0.0.1:8000, in place of engines here.")
+        str | None,
+        typer.Option(
+            "--url", metavar="URL", help="Talk to a running server, such as ws://127.0.0.1:8000, in place of engines here."
+        ),
     ] = None,
-    key: Annotated[str, typer.Option("--key", envvar="VOICE_AGENT_KEY", show_envvar=True, help="Key for the server.")] = "",
+    key: Annotated[
+        str, typer.Option("--key", metavar="KEY", envvar="VOICE_AGENT_KEY", show_envvar=True, help="Key for the server.")
+    ] = "",
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Accept any certificate of the server, such as one of its own making.")
     ] = False,

@@ -25,7 +25,9 @@ BUFFER_S = 0.06
 INPUT_LIMIT = 250
 """5 s of blocks; beyond that the oldest is dropped."""
 
-REMEDY = "Give a file with --input or a turn with --text, or install the extra: pip install 'voice-agent[mic]' (and libportaudio2)"
+REMEDY = "Give a file with --input or a turn with --text"
+
+INSTALL = f"{REMEDY}, or install PortAudio: apt-get install libportaudio2, and pip install sounddevice"
 
 
 class MicrophoneTransport:
@@ -128,7 +130,7 @@ def _library() -> Any:
         import sounddevice
     except (ImportError, OSError) as error:  # OSError: PortAudio itself is missing
         raise TransportError(
-            "There is no microphone to talk through", why=str(error), remedy=REMEDY, code="transport.no_sound_device"
+            "There is no microphone to talk through", why=str(error), remedy=INSTALL, code="transport.no_sound_device"
         ) from error
     if not sounddevice.query_devices():
         raise TransportError(

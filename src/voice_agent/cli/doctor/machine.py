@@ -103,14 +103,14 @@ def gpu() -> Finding:
 
 def sound_device() -> Finding:
     """What `voice-agent talk` without files needs."""
-    from voice_agent.transports.microphone import REMEDY
+    from voice_agent.transports.microphone import INSTALL, REMEDY
 
     try:
         import sounddevice
 
         devices = sounddevice.query_devices()
     except (ImportError, OSError) as error:  # OSError: PortAudio itself is missing
-        return _no_sound(str(error), REMEDY)
+        return _no_sound(str(error), INSTALL)
     inputs = sum(device["max_input_channels"] > 0 for device in devices)
     outputs = sum(device["max_output_channels"] > 0 for device in devices)
     if not (inputs and outputs):
