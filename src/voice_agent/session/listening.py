@@ -193,7 +193,7 @@ class Listener:
 
     def _probability(self, window: Samples) -> float:
         """The VAD's, which is not asked about what nobody can hear: a muted or idle microphone costs nothing then."""
-        if not self._segmenter.speaking and max(window.max(), -window.min()) < INAUDIBLE:
+        if not self._segmenter.speaking and window.max() < INAUDIBLE and window.min() > -INAUDIBLE:
             return 0.0
         return self._vad.probability(window)
 
