@@ -7,17 +7,20 @@
 130  interrupted from the keyboard
 """
 
+import errno
 import importlib
 import importlib.util
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
 from voice_agent.errors import VoiceAgentError
+
+E = TypeVar("E", bound=BaseException)
 
 COMMANDS: dict[str, str] = {
     "talk": "voice_agent.cli.talk:talk",
@@ -52,8 +55,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         code = EXIT_INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last border: whatever it is becomes one line
         code = _tell(error, debug=debug)
-    _flush()
-    sys.exit(code)
+    sys.exit(code if _flushed() else code or EXIT_ERROR)
 
 
 def command_line(words: Sequence[str]) -> typer.Typer:
@@ -105,9 +107,15 @@ def _tell(error: Exception, *, debug: bool) -> int:
     """Says on stderr what went wrong, in one line; returns the exit code."""
     if debug:
         traceback.print_exception(error)
-    known = _known(error)
+    if _held(error, BrokenPipeError) is not None:
+        return EXIT_ERROR  # the reader of what we print has gone (`… | head`) and wants to hear no more
+    known = _held(error, VoiceAgentError)
     if known is not None:
         typer.echo(f"error: {' '.join(str(known).split())}", err=True)
+        return EXIT_ERROR
+    full = _held(error, OSError)
+    if full is not None and full.errno == errno.ENOSPC:
+        _tell_full_disk()
         return EXIT_ERROR
     # Not the error's own text: it may hold a key, or what somebody said.
     frame = traceback.extract_tb(error.__traceback__)[-1]
@@ -117,18 +125,27 @@ def _tell(error: Exception, *, debug: bool) -> int:
     return EXIT_INTERNAL
 
 
-def _known(error: BaseException) -> VoiceAgentError | None:
-    """The error of ours that `error` is or, where it comes from a task group, holds."""
-    if isinstance(error, VoiceAgentError):
+def _held(error: BaseException, kind: type[E]) -> E | None:
+    """The error of this kind that `error` is or, where it comes from a task group, holds."""
+    if isinstance(error, kind):
         return error
     if isinstance(error, BaseExceptionGroup):
-        return next(filter(None, map(_known, error.exceptions)), None)
+        return next((found for inner in error.exceptions if (found := _held(inner, kind)) is not None), None)
     return None
 
 
-def _flush() -> None:
-    """A reader that has gone (`… | head`) is no error, not even at the interpreter's own last flush."""
+def _tell_full_disk() -> None:
+    typer.echo("error: What is printed cannot be written (no space left on device). Free some space.", err=True)
+
+
+def _flushed() -> bool:
+    """Whether all that was printed has arrived. A reader that has gone is no error, not even at the interpreter's own last
+    flush; a full disk is one."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.ENOSPC:
+            _tell_full_disk()
+        return isinstance(error, BrokenPipeError)
+    return True

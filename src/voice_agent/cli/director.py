@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from voice_agent.errors import VoiceAgentError
+from voice_agent.errors import TransportError, VoiceAgentError
 
 if TYPE_CHECKING:
     from voice_agent.cli.screen import Screen
@@ -71,9 +71,11 @@ class Director:
         self._audible_at: float | None = None
         self._recorded = asyncio.Event()
         self._idle = asyncio.Event()
+        self._over = asyncio.Event()
+        self._ended = ""
 
     def observe(self, now: float, what: object) -> None:
-        from voice_agent.conversation.effects import RecordReply, ReportIdle
+        from voice_agent.conversation.effects import EndSession, RecordReply, ReportIdle
         from voice_agent.conversation.events import PlayoutStarted
 
         match what:
@@ -86,6 +88,10 @@ class Director:
                 self._audible_at = now
             case ReportIdle():
                 self._idle.set()
+            case EndSession():
+                self._ended = what.reason
+                for waited_for in (self._over, self._recorded, self._idle):
+                    waited_for.set()
             case _:
                 pass
         self._screen.observe(now, what)  # type: ignore[arg-type]  # imported only when a conversation runs
@@ -93,6 +99,7 @@ class Director:
     async def greeted(self) -> None:
         """Until the greeting has been said."""
         await self._recorded.wait()
+        self._raise_if_over()
 
     async def answered(self, transport: "InMemoryTransport", *, barge_in_after: float | None = None) -> None:
         """Until the agent has answered what was just said (or will not), or `barge_in_after` seconds into the answer."""
@@ -100,6 +107,7 @@ class Director:
         replies, quiet_since = self._replies, None
         while True:
             await asyncio.sleep(LOOK_S)
+            self._raise_if_over()
             now = self.conversation.now
             if transport.is_speaking(SPEAKER):
                 continue
@@ -123,3 +131,14 @@ class Director:
     async def idled(self) -> None:
         """Until everybody has been silent for the idle time."""
         await self._idle.wait()
+        self._raise_if_over()
+
+    async def ended(self) -> None:
+        """Until the session is over, though nobody here has ended it."""
+        await self._over.wait()
+        self._raise_if_over()
+
+    def _raise_if_over(self) -> None:
+        if self._over.is_set():
+            failure = self.conversation.last_failure if self.conversation is not None else None
+            raise failure or TransportError("The conversation has ended early", why=self._ended)

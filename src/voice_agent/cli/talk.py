@@ -180,14 +180,14 @@ async def _session(assembly: "Assembly", transport: "Transport", screen: "Screen
         session = await assembly.session(session_id, transport, observer=director.observe, recorder=recorder)
         screen.engines(session.engines.names(), assembly.states())
         director.conversation = HereConversation(session)
-        running = asyncio.ensure_future(session.run())
         if settings.conversation.greeting:
             session.say(settings.conversation.greeting)
-        try:
-            yield director
-        finally:
-            await session.aclose()
-            await running
+        async with asyncio.TaskGroup() as group:  # so that a session that breaks ends the talk
+            group.create_task(session.run())
+            try:
+                yield director
+            finally:
+                await session.aclose()
 
 
 # ---------------------------------------------------------------- on a server
@@ -259,4 +259,4 @@ async def _listen(opened: Opened, plan: Plan, recording: "Recording | None") -> 
     transport = MicrophoneTransport(speaker=SPEAKER)
     typer.echo("Speak; end with Ctrl-C. Headphones keep the agent from hearing itself.", err=True)
     async with opened(transport) as director:
-        await director.idled() if plan.ends_idle else await asyncio.Event().wait()
+        await (director.idled() if plan.ends_idle else director.ended())

@@ -318,6 +318,7 @@ class Session:
         try:
             yield from self._listener(item.speaker).accept(item.samples, now)
         except EngineError as error:
+            self.last_failure = error
             logger.error("session %s: deaf: %s: %s", self.session_id, error.code, error)
             yield on.Disconnected(reason=error.code)
 

@@ -1,5 +1,6 @@
 """The shell around every command: exit codes and one line for each failure. Real processes where the exit itself counts."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -65,6 +66,18 @@ class TestFailures:
             failing["error"] = ZeroDivisionError("the details")
             assert run(*words) == 70
             assert "ZeroDivisionError: the details" in capsys.readouterr().err
+
+    def test_a_reader_that_has_gone_wants_to_hear_no_more(
+        self, failing: dict[str, BaseException], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        failing["error"] = ExceptionGroup("tasks", [ExceptionGroup("inner", [BrokenPipeError(errno.EPIPE, "Broken pipe")])])
+        assert run("fail") == 1
+        assert capsys.readouterr().err == ""
+
+    def test_a_disk_that_is_full(self, failing: dict[str, BaseException], capsys: pytest.CaptureFixture[str]) -> None:
+        failing["error"] = OSError(errno.ENOSPC, "No space left on device")
+        assert run("fail") == 1
+        assert "no space left on device" in capsys.readouterr().err
 
     def test_interrupted_from_the_keyboard(self, failing: dict[str, BaseException]) -> None:
         failing["error"] = KeyboardInterrupt()

@@ -49,9 +49,8 @@ def read_voices(path: Path, remedy: str) -> dict[str, Style]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             voices = {name: np.asarray(archive[name], dtype=np.float32) for name in sorted(archive.files)}
     except (OSError, ValueError, EOFError, BadZipFile, AttributeError, TypeError, KeyError) as error:
-        raise ModelError(
-            f"Kokoro's voices file {path.name} cannot be read", why=str(error).split("\n")[0], remedy=remedy
-        ) from error
+        why = (error.strerror if isinstance(error, OSError) else None) or "it is not an archive of voices"
+        raise ModelError(f"Kokoro's voices file {path.name} cannot be read", why=why, remedy=remedy) from error
     good = {name: style for name, style in voices.items() if style.ndim == 3 and style.shape[1:] == (1, STYLE_SIZE) and len(style)}
     if not good:
         raise ModelError(f"Kokoro's voices file {path.name} holds no voices", remedy=remedy)
